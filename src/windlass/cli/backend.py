@@ -1,0 +1,57 @@
+"""What the commands that work on the database share: where it is, and how errors of the server are said."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import uvloop
+from rich.logging import RichHandler
+
+from windlass.cli.output import err
+from windlass.server.app import Application, opened
+from windlass.server.config import Settings
+from windlass.server.errors import WindlassError
+
+T = TypeVar("T")
+
+
+def settings_of(data_dir: Path | None, database_url: str | None = None) -> Settings:
+    """The settings, with what the command line said. Errors become the command's."""
+    try:
+        return Settings.load(data_dir=data_dir, database_url=database_url)
+    except WindlassError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; what the server raises on purpose is said in one sentence, with exit status 1."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(coroutine)
+    except WindlassError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None
+
+
+def on_application(settings: Settings, use: Callable[[Application], Coroutine[Any, Any, T]]) -> T:
+    """Open the application, let `use` work with it, and close it."""
+
+    async def main() -> T:
+        async with opened(settings, name="windlass command") as application:
+            return await use(application)
+
+    return run(main())
+
+
+def log_to_stderr(*, is_colourful: bool, is_quiet: bool = False) -> None:
+    """Show the server's log. is_quiet: warnings and errors only."""
+    if is_colourful:
+        handler: logging.Handler = RichHandler(console=err, show_path=False, log_time_format="[%X]")
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING if is_quiet else logging.INFO, handlers=[handler])

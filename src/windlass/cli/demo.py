@@ -1,0 +1,157 @@
+"""`windlass demo`: a server, a source, two aggregations through the API, and what to try next."""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+import click
+
+from windlass.cli.backend import log_to_stderr, run, settings_of
+from windlass.cli.following import follow, went_well
+from windlass.cli.output import err, out, print_object
+from windlass.client import Client, ClientError
+from windlass.server import app
+from windlass.server.config import Settings
+from windlass.server.model.principal import ALL_SCOPES, UserLevel
+from windlass.server.model.source import Source
+
+_SOURCE = "This machine"
+_HOST = "127.0.0.1"
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End after the aggregations: exit status 0 if both went well, else 1.")
+@click.option("--port", default=8080, show_default=True, help="The port to listen on; the next free one if taken.")
+@click.option(
+    "--data-dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the data is kept; WINDLASS_DATA_DIR otherwise.",
+)
+def demo(once: bool, port: int, data_dir: Path | None) -> None:
+    """Bring everything up and watch real accounts being aggregated: this machine's own."""
+    log_to_stderr(is_colourful=True, is_quiet=True)
+    settings = settings_of(data_dir)
+    statuses = run(_demonstrate(settings, _free_port(port), once=once))
+    if not all(went_well(status) for status in statuses):
+        raise click.exceptions.Exit(1)
+
+
+async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[dict[str, Any]]:
+    """Serve while the demonstration runs, and on until Ctrl-C unless it is to end with it."""
+    stop = asyncio.Event()
+    started: list[tuple[app.Application, str]] = []
+    is_ready = asyncio.Event()
+
+    def on_ready(application: app.Application, url: str) -> None:
+        started.append((application, url))
+        is_ready.set()
+
+    where = (settings.database_url and "your own PostgreSQL") or f"PostgreSQL in {settings.data_dir}"
+    err.print(f"Starting Windlass with {where} …")
+    serving = asyncio.create_task(
+        app.serve(
+            settings,
+            host=_HOST,
+            port=port,
+            has_worker=True,
+            on_ready=on_ready,
+            until=stop,
+        )
+    )
+    waiting = asyncio.create_task(is_ready.wait())
+    await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not started:
+        await serving
+        return []
+    application, url = started[0]
+    statuses: list[dict[str, Any]] = []
+    try:
+        client_id, secret = await _credentials(application, settings.data_dir / "demo.env", url)
+        source = await _source(application)
+        showing = asyncio.create_task(asyncio.to_thread(_show, url, client_id, secret, source))
+        await asyncio.wait([serving, showing], return_when=asyncio.FIRST_COMPLETED)
+        statuses = await showing if showing.done() else []
+        if not once and not serving.done():
+            _suggest(url, settings.data_dir / "demo.env", source)
+            await serving
+    except ClientError as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        stop.set()
+        await serving
+    return statuses
+
+
+def _show(url: str, client_id: str, secret: str, source: Source) -> list[dict[str, Any]]:
+    """Launch both aggregations through the API, follow them live, and print how they ended."""
+    err.print(f"Serving the Task Management API on [bold]{url}[/]; aggregating the accounts of this machine:")
+    with Client(url, client_id, secret) as api:
+        tasks = [api.load_accounts(source.id), api.load_entitlements(source.id)]
+        statuses = follow(api, [task["id"] for task in tasks])
+    for status in statuses:
+        print_object(status)
+    return statuses
+
+
+async def _credentials(application: app.Application, env_file: Path, url: str) -> tuple[str, str]:
+    """The demo's own client: the one it kept if the database still knows it, else a new one."""
+    kept = _read(env_file)
+    try:
+        await application.tokens.issue(*kept)
+    except app.ClientRejected:
+        client, secret = await application.tokens.create_client(
+            "demo", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,)
+        )
+        kept = client.id, secret
+    _write(env_file, url, *kept)
+    return kept
+
+
+def _read(env_file: Path) -> tuple[str, str]:
+    """The client id and secret that the file keeps; empty where it keeps none."""
+    lines = env_file.read_text().splitlines() if env_file.exists() else []
+    variables = dict(line.removeprefix("export ").split("=", 1) for line in lines if "=" in line)
+    return variables.get("SAIL_CLIENT_ID", ""), variables.get("SAIL_CLIENT_SECRET", "")
+
+
+def _write(env_file: Path, url: str, client_id: str, secret: str) -> None:
+    env_file.touch(mode=0o600)
+    env_file.write_text(
+        f"export SAIL_BASE_URL={url}\nexport SAIL_CLIENT_ID={client_id}\nexport SAIL_CLIENT_SECRET={secret}\n"
+    )
+
+
+async def _source(application: app.Application) -> Source:
+    for source in await application.sources.list():
+        if source.connector == "unix":
+            return source
+    return await application.sources.create(_SOURCE, "unix", {})
+
+
+def _suggest(url: str, env_file: Path, source: Source) -> None:
+    out.print("\n[bold]What to try next[/], in another terminal:\n")
+    click.echo(f"  . '{env_file}'      # SAIL_BASE_URL, SAIL_CLIENT_ID, SAIL_CLIENT_SECRET: for every SailPoint SDK\n")
+    click.echo("  TOKEN=$(curl -s $SAIL_BASE_URL/oauth/token -d grant_type=client_credentials \\")
+    click.echo("    -d client_id=$SAIL_CLIENT_ID -d client_secret=$SAIL_CLIENT_SECRET \\")
+    click.echo("    | python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])')")
+    click.echo('  curl -s -H "Authorization: Bearer $TOKEN" "$SAIL_BASE_URL/beta/task-status?limit=5"')
+    click.echo(
+        f'  curl -s -X POST -H "Authorization: Bearer $TOKEN" "$SAIL_BASE_URL/beta/sources/{source.id}/load-accounts"\n'
+    )
+    out.print(f"Windlass serves on {url} until Ctrl-C.")
+
+
+def _free_port(port: int) -> int:
+    """The port, or the next one that nobody listens on."""
+    for candidate in range(port, min(port + 100, 65_536)) if port else ():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((_HOST, candidate))
+            except OSError:
+                continue
+            return candidate
+    return port

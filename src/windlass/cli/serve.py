@@ -1,0 +1,63 @@
+"""`windlass serve`, `worker` and `migrate`."""
+
+from pathlib import Path
+
+import click
+
+from windlass.cli.backend import log_to_stderr, on_application, run, settings_of
+from windlass.cli.options import database_options
+from windlass.server import app
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8080, show_default=True, help="The port to listen on; 0 takes any free one.")
+@database_options
+@click.option("--no-worker", is_flag=True, help="Serve the API only; tasks wait for a `windlass worker`.")
+@click.option("--dev", is_flag=True, help="For trying things out: a colourful log.")
+def serve(host: str, port: int, data_dir: Path | None, database_url: str | None, no_worker: bool, dev: bool) -> None:
+    """Serve the API, and run tasks.
+
+    \b
+    Examples:
+      windlass serve
+      windlass serve --port 0 --data-dir ./data
+      windlass serve --no-worker --database-url postgresql://me@db.example/windlass
+    """
+    log_to_stderr(is_colourful=dev)
+    run(
+        app.serve(
+            settings_of(data_dir, database_url),
+            host=host,
+            port=port,
+            has_worker=not no_worker,
+            on_ready=lambda _, url: click.echo(f"windlass ready on {url}"),
+        )
+    )
+
+
+@click.command()
+@database_options
+@click.option("--slots", type=click.IntRange(min=1), help="How many tasks at once; one a processor otherwise.")
+def worker(data_dir: Path | None, database_url: str | None, slots: int | None) -> None:
+    """Run tasks without serving the API."""
+    log_to_stderr(is_colourful=False)
+    run(
+        app.work(
+            settings_of(data_dir, database_url),
+            slots=slots,
+            on_ready=lambda: click.echo("windlass worker ready"),
+        )
+    )
+
+
+@click.command()
+@database_options
+def migrate(data_dir: Path | None, database_url: str | None) -> None:
+    """Bring the database's schema up to date; `serve` and `worker` do so by themselves."""
+
+    async def nothing_more(_: app.Application) -> None:
+        pass
+
+    on_application(settings_of(data_dir, database_url), nothing_more)
+    click.echo("The database's schema is up to date.")

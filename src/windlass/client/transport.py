@@ -1,0 +1,131 @@
+"""A client that speaks HTTP: fetches its token when it is first needed, and again when it is refused.
+
+Source: wire contract §2, §5 and §6.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import httpx
+
+from windlass.client.errors import ApiError, ClientError, Unreachable
+
+_TIMEOUT_S = 30.0
+
+
+class Client:
+    """Talks to one server under one client id. Close it, or use it in a `with` block."""
+
+    def __init__(self, base_url: str, client_id: str, client_secret: str) -> None:
+        self._credentials = {"client_id": client_id, "client_secret": client_secret}
+        self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=_TIMEOUT_S)
+        self._token: str | None = None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Client":
+        """A client from the SAIL_* variables. Raises ClientError naming the one that is missing."""
+        names = ("SAIL_BASE_URL", "SAIL_CLIENT_ID", "SAIL_CLIENT_SECRET")
+        for name in names:
+            if not environ.get(name):
+                raise ClientError(
+                    f"{name} is not set; `windlass client create NAME --json` makes a client id and secret."
+                )
+        return cls(*(environ[name] for name in names))
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get_task_status(self, task_id: str) -> dict[str, Any]:
+        """One task's TaskStatus. Raises ApiError, Unreachable; so do all that follow."""
+        return self._call("GET", f"/beta/task-status/{task_id}")
+
+    def load_accounts(
+        self, source_id: str, file: Path | None = None, *, disable_optimization: bool = False
+    ) -> dict[str, Any]:
+        """Start an account aggregation; its load task. file: sent as the source's content."""
+        fields = {"disableOptimization": "true"} if disable_optimization else {}
+        answer = self._load(f"/beta/sources/{source_id}/load-accounts", file, fields)
+        task: dict[str, Any] = answer["task"]
+        return task
+
+    def load_entitlements(self, source_id: str, file: Path | None = None) -> dict[str, Any]:
+        """Start an entitlement aggregation; its load task. file: sent as the source's content."""
+        return self._load(f"/beta/sources/{source_id}/load-entitlements", file, {})
+
+    def _load(self, path: str, file: Path | None, fields: dict[str, str]) -> dict[str, Any]:
+        if file is None:
+            return self._call("POST", path, data=fields)
+        try:
+            content = file.open("rb")
+        except OSError as error:
+            raise ClientError(f"{file} cannot be read: {error.strerror}.") from error
+        with content:
+            return self._call("POST", path, data=fields, file=(file.name, content))
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: dict[str, str] | None = None,
+        file: tuple[str, BinaryIO] | None = None,
+    ) -> dict[str, Any]:
+        def send() -> httpx.Response:
+            if file is not None:
+                file[1].seek(0)
+            return self._http.request(
+                method,
+                path,
+                headers={"Authorization": f"Bearer {self._token}"},
+                data=data or None,
+                files={"file": file} if file else None,
+            )
+
+        if self._token is None:
+            self._authenticate()
+        response = self._answered(send)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            self._authenticate()
+            response = self._answered(send)
+        return _content(response)
+
+    def _authenticate(self) -> None:
+        form = {"grant_type": "client_credentials", **self._credentials}
+        response = self._answered(lambda: self._http.post("/oauth/token", data=form))
+        self._token = _content(response)["access_token"]
+
+    def _answered(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        try:
+            return send()
+        except httpx.HTTPError as error:
+            raise Unreachable(
+                f"{self._http.base_url} does not answer: {error or type(error).__name__}. Is the server running?"
+            ) from error
+
+
+def _content(response: httpx.Response) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = response.json()
+    except ValueError as error:
+        raise ApiError(
+            f"The server answered {response.status_code} with something that is not JSON; is the base URL right?",
+            status=response.status_code,
+            tracking_id=response.headers.get("SLPT-Request-ID"),
+        ) from error
+    if response.is_success:
+        return content
+    causes = [cause["text"] for cause in content.get("causes") or content.get("messages") or ()]
+    words = " ".join(causes) or content.get("error_description") or content.get("error") or content.get("message")
+    raise ApiError(
+        f"The server refused ({response.status_code}): {words}",
+        status=response.status_code,
+        tracking_id=content.get("trackingId"),
+    )

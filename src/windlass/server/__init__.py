@@ -1,0 +1,1 @@
+"""The server. The folders are its layers, and imports point down only; see docs/explanation/architecture.md."""

@@ -1,0 +1,37 @@
+"""Who calls, and whether they may: the token in front of every operation.
+
+Source: wire contract §7 and §8.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from windlass.server.errors import PermissionDenied
+from windlass.server.model.principal import Permission, Principal, refusal
+from windlass.server.service.tokens import TokenRejected, Tokens
+
+Operation: TypeAlias = Callable[[Request, Principal], Awaitable[Response]]
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+def guarded(tokens: Tokens, permission: Permission, operation: Operation) -> Endpoint:
+    """The operation behind its guard: a good token first, then the permission."""
+
+    async def endpoint(request: Request) -> Response:
+        principal = tokens.verify(_token(request))
+        denial = refusal(principal, permission)
+        if denial is not None:
+            raise PermissionDenied(denial)
+        return await operation(request, principal)
+
+    return endpoint
+
+
+def _token(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise TokenRejected("JWT is required")
+    return token.strip()

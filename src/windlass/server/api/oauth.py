@@ -1,0 +1,91 @@
+"""The token endpoint.
+
+Source: wire contract §2; RFC 6749 §4.4 and §5.2.
+"""
+
+import base64
+import binascii
+from urllib.parse import unquote_plus
+
+import msgspec
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from windlass.server.api import parameters
+from windlass.server.api.errors import json_response
+from windlass.server.service.tokens import ClientRejected, Tokens
+
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+class _Rejected(Exception):
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__(description)
+        self.error = error
+
+
+class OAuthApi:
+    """Issues access tokens for client credentials."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    async def token(self, request: Request) -> Response:
+        """Answer an access token, or the RFC's error."""
+        try:
+            form = await _form(request)
+            grant_type = form.get("grant_type", "")
+            if grant_type.lower() != "client_credentials":
+                code = "unsupported_grant_type" if grant_type else "invalid_request"
+                raise _Rejected(code, f"grant_type is {grant_type!r}; it must be client_credentials.")
+            client_id, secret = _credentials(request, form)
+            answer = await self._tokens.issue(client_id, secret)
+        except ClientRejected as error:
+            return _refusal("invalid_client", str(error))
+        except _Rejected as error:
+            return _refusal(error.error, str(error))
+        return json_response(msgspec.json.encode(answer), headers=_NO_STORE)
+
+
+def _refusal(error: str, description: str) -> Response:
+    is_client = error == "invalid_client"
+    headers = _NO_STORE | ({"WWW-Authenticate": 'Basic realm="windlass"'} if is_client else {})
+    body = msgspec.json.encode({"error": error, "error_description": description})
+    return json_response(body, 401 if is_client else 400, headers)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    if {"client_id", "client_secret"} & request.query_params.keys():
+        raise _Rejected("invalid_request", "Credentials in the query string are not accepted; send them in the body.")
+    if parameters.media_type(request) not in _FORMS:
+        if request.headers.get("content-type"):
+            raise _Rejected("invalid_request", f"The body must be {_FORMS[0]} or {_FORMS[1]}.")
+        return {}
+    try:
+        items = (await request.form(max_files=0, max_fields=20, max_part_size=16_384)).multi_items()
+    except HTTPException as error:
+        raise _Rejected("invalid_request", f"The body cannot be read: {error.detail}") from error
+    form = {name: value for name, value in items if not isinstance(value, UploadFile)}
+    if len(form) != len(items):
+        raise _Rejected("invalid_request", "A parameter is given more than once.")
+    return form
+
+
+def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        if "client_secret" in form:
+            raise _Rejected("invalid_request", "Credentials come in the header or in the body, not in both.")
+        try:
+            decoded = base64.b64decode(encoded.strip(), validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            raise _Rejected("invalid_request", "The Basic credentials cannot be decoded.") from None
+        client_id, _, secret = decoded.partition(":")
+        return unquote_plus(client_id), unquote_plus(secret)
+    client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
+    if not client_id or not secret:
+        raise ClientRejected("client_id and client_secret are required.")
+    return client_id, secret

@@ -1,0 +1,224 @@
+"""The composition root: the one place that wires the server's parts together, and runs them."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property
+
+import uvicorn
+
+from windlass.server.api import routes
+from windlass.server.api.wire import TaskDocuments
+from windlass.server.config import Settings
+from windlass.server.engine import queue
+from windlass.server.engine.worker import Worker
+from windlass.server.errors import ConfigurationError, WindlassError
+from windlass.server.model.definition import BUILT_IN
+from windlass.server.service.keyring import Keyring
+from windlass.server.service.launches import Launches
+from windlass.server.service.samples import Samples
+from windlass.server.service.sources import Sources
+from windlass.server.service.tasks import TaskService
+from windlass.server.service.tokens import ClientRejected, Tokens
+from windlass.server.store import embedded
+from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
+from windlass.server.store.leases import LeaseStore
+from windlass.server.store.principals import PrincipalStore
+from windlass.server.store.sources import SourceStore
+from windlass.server.store.tasks import TaskStore
+
+__all__ = ["Application", "ClientRejected", "migrate", "opened", "serve", "work"]
+
+log = logging.getLogger(__name__)
+
+_KEEP_INTERVAL_S = 1.0
+
+
+class Application:
+    """All parts of one process, wired; each is made when it is first asked for."""
+
+    def __init__(self, settings: Settings, database: Database, tokens: Tokens) -> None:
+        self.settings = settings
+        self.database = database
+        self.tokens = tokens
+        codec = TaskDocuments()
+        self.task_store = TaskStore(database, codec, retention_days=settings.retention_days)
+        self.lease_store = LeaseStore(database, codec)
+        self.source_store = SourceStore(database)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """The use cases of sources."""
+        return Sources(self.source_store)
+
+    @cached_property
+    def tasks(self) -> TaskService:
+        """The use cases of tasks."""
+        return TaskService(self.task_store, self.lease_store)
+
+    @cached_property
+    def launches(self) -> Launches:
+        """The use cases of launching."""
+        return Launches(self.database, self.task_store, self.source_store, queue.submit)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Plausible tasks."""
+        return Samples(self.database, self.task_store)
+
+    def worker(self, *, slots: int | None = None) -> Worker:
+        """A new worker. slots: how many tasks at once; by default one for each processor, two at least."""
+        return Worker(
+            database=self.database,
+            tasks=self.task_store,
+            leases=self.lease_store,
+            sources=self.source_store,
+            definitions=BUILT_IN,
+            slots=slots,
+        )
+
+
+@asynccontextmanager
+async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]:
+    """The application on a running, migrated database: ours where no URL is set, stopped at the end if unused.
+
+    name: of the process, shown in pg_stat_activity.
+    """
+    async with _database_url(settings) as url:
+        await migrate(url)
+        database = await Database.open(url, name=name)
+        try:
+            principals = PrincipalStore(database)
+            keyring = await asyncio.to_thread(Keyring.load, settings.key_file)
+            await keyring.check(principals, settings.key_file)
+            tokens = await Tokens.open(principals, keyring, lifetime_s=settings.token_lifetime_s)
+            yield Application(settings, database, tokens)
+        finally:
+            await database.close()
+
+
+async def migrate(url: str) -> None:
+    """Bring the schema up to date, ours and the queue's; one node does it, the others wait."""
+    if await schema_revision(url) == SCHEMA_REVISION and await queue.is_installed(url):
+        return
+    from windlass.server.store import migrations  # Slow to import, and seldom needed.
+
+    async with migration_lock(url):
+        await migrations.upgrade(url)
+        await queue.install(url)
+
+
+@asynccontextmanager
+async def _database_url(settings: Settings) -> AsyncIterator[str]:
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    lease = await asyncio.to_thread(embedded.start, settings.data_dir)
+    keeper = asyncio.create_task(_keep(lease))
+    try:
+        yield lease.url
+    finally:
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+        await asyncio.to_thread(lease.release)
+
+
+async def _keep(lease: embedded.Lease) -> None:
+    """Start our own PostgreSQL again whenever it is gone."""
+    while True:
+        await asyncio.sleep(_KEEP_INTERVAL_S)
+        try:
+            await asyncio.to_thread(lease.ensure_running)
+        except WindlassError as error:
+            log.error("the embedded PostgreSQL cannot be started: %s", error)
+
+
+async def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    has_worker: bool,
+    on_ready: Callable[[Application, str], None],
+    until: asyncio.Event | None = None,
+) -> None:
+    """Serve the API, and work unless told not to, until a signal or `until`.
+
+    port: 0 takes any free one. on_ready: called with the application and its URL once requests are answered.
+    Raises ConfigurationError where the port is taken.
+    """
+    listening = _listen(host, port)
+    async with opened(settings, name="windlass serve") as application:
+        stop = until or asyncio.Event()
+        _stop_on_signals(stop)
+        api = routes.build(application.tokens, application.tasks, application.launches)
+        server = _Server(uvicorn.Config(api, log_config=None, lifespan="off", access_log=False))
+        url = f"http://{_shown(host)}:{listening.getsockname()[1]}"
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        working = asyncio.create_task(application.worker().run(stop)) if has_worker else None
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await server.ready.wait()
+            on_ready(application, url)
+            duties = [duty for duty in (serving, working, stopping) if duty is not None]
+            done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
+            for duty in done:
+                duty.result()
+        finally:
+            stop.set()
+            server.should_exit = True
+            if working is not None:
+                await asyncio.gather(working, return_exceptions=True)
+            await asyncio.gather(serving, return_exceptions=True)
+            stopping.cancel()
+
+
+async def work(settings: Settings, *, slots: int | None, on_ready: Callable[[], None]) -> None:
+    """Work without serving the API, until a signal."""
+    async with opened(settings, name="windlass worker") as application:
+        stop = asyncio.Event()
+        _stop_on_signals(stop)
+        on_ready()
+        await application.worker(slots=slots).run(stop)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, saying when it is ready and leaving signals to us."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"Cannot listen on {_shown(host)}:{port}: {error.strerror}. Choose another --port, or 0 for any free one."
+        ) from error
+    return listening
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

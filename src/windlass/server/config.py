@@ -1,0 +1,64 @@
+"""Settings: the one place that reads the environment. Flags win over it; everything else is handed on."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from windlass.server.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of one process.
+
+    database_url: None means our own embedded PostgreSQL below `data_dir`.
+    retention_days: tasks created longer ago are neither shown nor kept.
+    token_lifetime_s: how long an access token is good for.
+    """
+
+    database_url: str | None
+    data_dir: Path
+    key_file: Path
+    retention_days: int = 90
+    token_lifetime_s: int = 749
+
+    @classmethod
+    def load(
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        data_dir: Path | None = None,
+        database_url: str | None = None,
+    ) -> "Settings":
+        """Read the environment; an argument that is given wins. Raises ConfigurationError naming the variable."""
+        folder = data_dir or _path(environ, "WINDLASS_DATA_DIR") or default_data_dir(environ)
+        folder = folder.expanduser().absolute()
+        return cls(
+            database_url=database_url or environ.get("WINDLASS_DATABASE_URL") or None,
+            data_dir=folder,
+            key_file=_path(environ, "WINDLASS_KEY_FILE") or folder / "key",
+            retention_days=_positive(environ, "WINDLASS_RETENTION_DAYS", 90),
+            token_lifetime_s=_positive(environ, "WINDLASS_TOKEN_LIFETIME_S", 749),
+        )
+
+
+def default_data_dir(environ: Mapping[str, str]) -> Path:
+    """`/var/lib/windlass` for root, whose home PostgreSQL's own account may not enter; else in the user's home."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/windlass")
+    return Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "windlass"
+
+
+def _path(environ: Mapping[str, str], name: str) -> Path | None:
+    value = environ.get(name)
+    return Path(value) if value else None
+
+
+def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
+    value = environ.get(name)
+    if not value:
+        return default
+    if not value.isdecimal() or int(value) == 0:
+        raise ConfigurationError(f"{name} is {value!r}; it must be a whole number above 0.")
+    return int(value)

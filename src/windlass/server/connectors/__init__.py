@@ -1,0 +1,62 @@
+"""Sources outside, by the name of their connector.
+
+Owns which connectors there are and which settings each takes. Knows no database and no task.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from windlass.server.connectors.delimited import Delimited
+from windlass.server.connectors.reading import Connector
+from windlass.server.connectors.unix import Unix
+from windlass.server.errors import ConfigurationError
+
+
+class _Entry(NamedTuple):
+    """A connector, and the names of the settings it must and may be given."""
+
+    build: Callable[[Mapping[str, str]], Connector]
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+_REGISTRY: Mapping[str, _Entry] = {
+    "delimited": _Entry(
+        Delimited,
+        required=("id_column",),
+        optional=(
+            "name_column",
+            "path",
+            "entitlement_id_column",
+            "entitlement_name_column",
+            "entitlement_path",
+            "delimiter",
+            "quote",
+            "encoding",
+        ),
+    ),
+    "unix": _Entry(lambda settings: Unix()),
+}
+
+CONNECTORS = tuple(_REGISTRY)
+"""The names `connect` knows."""
+
+
+def connect(connector: str, settings: Mapping[str, str]) -> Connector:
+    """Build a connector without reaching for its source.
+
+    Raises ConfigurationError: no such connector, a setting it does not have, one it lacks, a wrong value.
+    """
+    entry = _REGISTRY.get(connector)
+    if entry is None:
+        raise ConfigurationError(f"there is no connector {connector!r}: choose one of {', '.join(CONNECTORS)}")
+    allowed = entry.required + entry.optional
+    for name in settings:
+        if name not in allowed:
+            raise ConfigurationError(
+                f"connector {connector} has no setting {name!r}: it takes {', '.join(allowed) or 'none'}"
+            )
+    for name in entry.required:
+        if not settings.get(name, "").strip():
+            raise ConfigurationError(f"connector {connector} needs the setting {name}, which is missing or empty")
+    return entry.build(settings)

@@ -1,0 +1,88 @@
+"""The connector for delimited files with a header row, brought by the launch or lying in a fixed place.
+
+Owns the settings of such a source; `table.py` reads the files. Knows no database and no task.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from windlass.server.connectors.lines import is_text_encoding
+from windlass.server.connectors.reading import Reading
+from windlass.server.connectors.table import Dialect, Keys, Table
+from windlass.server.errors import ConfigurationError, SourceUnreadable
+from windlass.server.model.source import Kind
+
+_PREFIXES: Mapping[Kind, str] = {Kind.ACCOUNT: "", Kind.ENTITLEMENT: "entitlement_"}
+"""What the names of the settings for a kind begin with."""
+
+
+class Delimited:
+    r"""Accounts and entitlements from delimited files.
+
+    settings: checked by `connect` for their names.
+        id_column: the column of the native identity; entitlement_id_column defaults to it.
+        name_column, entitlement_name_column: the column of the name; by default the native identity's.
+        path, entitlement_path: the file to read when the launch brings none.
+        delimiter: one character, "," by default; a tab may be spelled `\t` or `tab`.
+        quote: one character, '"' by default; empty where no character quotes.
+        encoding: any text encoding Python knows, "utf-8" by default; a byte order mark is tolerated.
+
+    Raises ConfigurationError for a wrong value.
+    """
+
+    takes_upload = True
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._dialect = _dialect(settings)
+        self._keys: dict[Kind, Keys] = {}
+        self._paths: dict[Kind, Path] = {}
+        for kind, prefix in _PREFIXES.items():
+            id_column = settings.get(f"{prefix}id_column", "").strip() or settings["id_column"].strip()
+            name_column = settings.get(f"{prefix}name_column", "").strip() or id_column
+            self._keys[kind] = Keys(id_column, name_column, f"{prefix}id_column", f"{prefix}name_column")
+            if path := settings.get(f"{prefix}path"):
+                self._paths[kind] = Path(path)
+
+    def needs_upload(self, kind: Kind) -> bool:
+        """Whether no path is set for this kind."""
+        return kind not in self._paths
+
+    def accounts(self, upload: BinaryIO | None) -> Reading:
+        """Read the accounts from the upload, else from the setting `path`."""
+        return self._read(Kind.ACCOUNT, upload)
+
+    def entitlements(self, upload: BinaryIO | None) -> Reading:
+        """Read the entitlements from the upload, else from the setting `entitlement_path`."""
+        return self._read(Kind.ENTITLEMENT, upload)
+
+    def test(self) -> str:
+        """Read the header of each file that has a place of its own."""
+        tables = [Table(path, self._dialect, self._keys[kind]) for kind, path in self._paths.items()]
+        return "; ".join(table.describe() for table in tables) or "each launch brings its own file"
+
+    def _read(self, kind: Kind, upload: BinaryIO | None) -> Reading:
+        source = upload if upload is not None else self._paths.get(kind)
+        if source is None:
+            raise SourceUnreadable(
+                f"there is no file to read {kind}s from: launch with a file, or give the source the setting "
+                f"{_PREFIXES[kind]}path"
+            )
+        table = Table(source, self._dialect, self._keys[kind])
+        return Reading(table.rows(), table.fraction)
+
+
+def _dialect(settings: Mapping[str, str]) -> Dialect:
+    delimiter = settings.get("delimiter", ",")
+    delimiter = "\t" if delimiter in ("\\t", "tab") else delimiter
+    quote = settings.get("quote", '"')
+    encoding = settings.get("encoding", "utf-8").strip()
+    if len(delimiter) != 1 or delimiter in "\r\n\0":
+        raise ConfigurationError(f"setting delimiter is {delimiter!r}: it has to be one character, such as ; or tab")
+    if len(quote) > 1 or quote in ("\r", "\n", "\0"):
+        raise ConfigurationError(f"setting quote is {quote!r}: it has to be one character, or empty for none")
+    if quote == delimiter:
+        raise ConfigurationError(f"settings delimiter and quote are both {quote!r}: they have to differ")
+    if not is_text_encoding(encoding):
+        raise ConfigurationError(f"setting encoding is {encoding!r}: it has to be an encoding such as utf-8 or cp1252")
+    return Dialect(delimiter, quote or None, encoding)

@@ -1,0 +1,49 @@
+"""What becomes of a task whose attempt was lost: another attempt, or its end when it had enough of them."""
+
+from contextlib import suppress
+
+from windlass.server.engine import queue
+from windlass.server.errors import Fenced
+from windlass.server.model.task import CompletionStatus, Message, MessageType, ended, now
+from windlass.server.store.database import Database
+from windlass.server.store.leases import LeaseStore
+from windlass.server.store.tasks import TaskStore
+
+
+class Attempts:
+    """Hands tasks back to the queue, or ends them."""
+
+    def __init__(self, database: Database, tasks: TaskStore, leases: LeaseStore) -> None:
+        self._database = database
+        self._tasks = tasks
+        self._leases = leases
+
+    async def lost(
+        self, task_id: str, epoch: int, *, attempt: int, max_attempts: int, why: str, is_passing: bool = False
+    ) -> None:
+        """Submit the task again, or end it where this was its last attempt.
+
+        is_passing: the fault lay outside and may go away: the end is TEMPERROR rather than ERROR.
+        """
+        if attempt < max_attempts:
+            text = f"Attempt {attempt} of {max_attempts} was lost: {why}. The task starts again."
+            await self.hand_back(task_id, epoch, Message(MessageType.WARN, "task_attempt_lost", text))
+            return
+        status = CompletionStatus.TEMPERROR if is_passing else CompletionStatus.ERROR
+        text = f"Attempt {attempt} of {max_attempts} was lost: {why}. There is no further attempt."
+        await self.end(task_id, epoch, status, Message(MessageType.ERROR, "task_attempts_spent", text))
+
+    async def hand_back(self, task_id: str, epoch: int, *messages: Message, is_counted: bool = True) -> None:
+        """Take the task from its worker and submit it again, in one transaction.
+
+        is_counted: False where the worker stopped of its own will, so that the attempt was not the task's.
+        """
+        async with self._database.transaction() as connection:
+            new_epoch = await self._leases.hand_back(connection, task_id, epoch, *messages, is_counted=is_counted)
+            if new_epoch is not None:
+                await queue.submit(connection, task_id, new_epoch)
+
+    async def end(self, task_id: str, epoch: int, status: CompletionStatus, *messages: Message) -> None:
+        """End the task, unless somebody else was faster."""
+        with suppress(Fenced):
+            await self._tasks.change(task_id, lambda task: ended(task, now(), status, messages=messages), epoch=epoch)

@@ -1,0 +1,216 @@
+"""A job in its own process: started, heard, asked to stop, and killed with everything it started.
+
+The parent's side is JobProcess; the child's is Job, which is what a job function is given. Between them
+is one pipe: progress and the outcome come up, the wish to stop goes down. The child leads its own
+process group and dies with its parent.
+"""
+
+import asyncio
+import ctypes
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.process import BaseProcess
+
+import msgspec
+
+from windlass.server.errors import DatabaseUnavailable, Fenced, SourceUnreadable
+from windlass.server.model.source import Source
+from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome
+from windlass.server.store.database import Connection, connect
+
+_PR_SET_PDEATHSIG = 1
+_STOP = b"stop"
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a job's process is told. job: where its code stands, as `module:function`."""
+
+    job: str
+    database_url: str
+    task_id: str
+    epoch: int
+    source: Source
+    arguments: Mapping[str, object]
+    checkpoint: str | None
+
+
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
+    """How far the job is."""
+
+    text: str
+    percent: int
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """The job's last word."""
+
+    outcome: Outcome
+
+
+_decoder = msgspec.json.Decoder(Progress | Finished)
+_encoder = msgspec.json.Encoder()
+
+
+class JobProcess:
+    """The parent's side of a job."""
+
+    def __init__(self, process: BaseProcess, pipe: Pipe) -> None:
+        assert process.pid is not None
+        self._process = process
+        self._pid = process.pid
+        self._pipe = pipe
+        self._is_reaped = False
+
+    @classmethod
+    def start(cls, spec: JobSpec) -> "JobProcess":
+        """Start the job. Call it from a thread that lives as long as the worker: the child dies with it."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_child_main, args=(theirs, spec, os.getpid()), daemon=False)
+        process.start()
+        theirs.close()
+        return cls(process, ours)
+
+    async def events(self) -> AsyncIterator[Progress | Finished]:
+        """What the job says, until its process and all that it started have ended."""
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(self._pipe.fileno(), readable.set)
+        has_ended = False
+        try:
+            while not has_ended:
+                # Looked at before the pipe is emptied, so that the last word is heard; and now and then, for
+                # a process that the job left behind may keep the pipe open.
+                has_ended = self._has_ended()
+                while self._pipe.poll():
+                    yield _decoder.decode(self._pipe.recv_bytes())
+                if not has_ended:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(readable.wait(), timeout=1)
+                    readable.clear()
+        except (EOFError, ConnectionError):
+            pass
+        finally:
+            loop.remove_reader(self._pipe.fileno())
+        await asyncio.to_thread(self._has_ended, 0)
+        self.kill()
+        self._process.join()
+        self._is_reaped = True
+        self._pipe.close()
+
+    def ask_to_stop(self) -> None:
+        """Tell the job that it should end; it sees it when it next looks."""
+        with suppress(OSError):  # It may have ended already.
+            self._pipe.send_bytes(_STOP)
+
+    def kill(self) -> None:
+        """End the job's process and all that it started, at once."""
+        if self._is_reaped:
+            return  # Its number may be another's by now.
+        try:
+            os.killpg(self._pid, signal.SIGKILL)
+        except ProcessLookupError:
+            self._process.kill()  # It leads no group yet.
+
+    def _has_ended(self, options: int = os.WNOHANG) -> bool:
+        """The process has ended; it stays a zombie, so that its number remains its own until it is joined.
+
+        options: of waitid; 0 waits for the end.
+        """
+        try:
+            return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | options) is not None
+        except ChildProcessError:
+            return True
+
+    @property
+    def end(self) -> str:
+        """How the process ended, for people."""
+        code = self._process.exitcode or 0
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+
+
+class JobCancelled(Exception):
+    """Raised inside a job that was asked to stop; it should let it through."""
+
+
+class Job:
+    """The child's side: what a job function is given.
+
+    connection: to the database, the job's own.
+    """
+
+    def __init__(self, spec: JobSpec, connection: Connection, pipe: Pipe) -> None:
+        self.task_id = spec.task_id
+        self.epoch = spec.epoch
+        self.source = spec.source
+        self.arguments = spec.arguments
+        self.checkpoint = spec.checkpoint
+        self.connection = connection
+        self._pipe = pipe
+
+    def report(self, text: str, percent: int) -> None:
+        """Say how far the job is, as often as it likes; raises JobCancelled where it was asked to stop."""
+        if self._pipe.poll():
+            raise JobCancelled
+        self._pipe.send_bytes(_encoder.encode(Progress(text, percent)))
+
+
+def _child_main(pipe: Pipe, spec: JobSpec, parent: int) -> None:
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with(parent)
+    outcome = asyncio.run(_run(pipe, spec))
+    if outcome is not None:
+        pipe.send_bytes(_encoder.encode(Finished(outcome)))
+    pipe.close()
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies; elsewhere than on Linux the lease ends it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _run(pipe: Pipe, spec: JobSpec) -> Outcome | None:
+    """The job's outcome; None where it has no say any more."""
+    try:
+        module, _, function = spec.job.partition(":")
+        run = getattr(importlib.import_module(module), function)
+        connection = await connect(spec.database_url, name=f"windlass job {spec.task_id}")
+        try:
+            outcome: Outcome = await run(Job(spec, connection, pipe))
+            return outcome
+        finally:
+            await connection.close(timeout=2)
+    except JobCancelled:
+        return Outcome(
+            status=CompletionStatus.TERMINATED,
+            messages=(Message(MessageType.INFO, "task_cancelled", "The task was cancelled."),),
+        )
+    except Fenced:
+        return None
+    except SourceUnreadable as error:
+        return _error("source_unreadable", str(error))
+    except DatabaseUnavailable as error:
+        return _error("database_unavailable", str(error), is_passing=True)
+    except Exception as error:
+        traceback.print_exc()
+        last_line = "".join(traceback.format_exception_only(error)).strip()
+        return _error("job_failed", f"The job failed: {last_line}")
+
+
+def _error(key: str, text: str, *, is_passing: bool = False) -> Outcome:
+    return Outcome(
+        status=CompletionStatus.ERROR,
+        messages=(Message(MessageType.ERROR, key, text),),
+        is_passing=is_passing,
+    )

@@ -1,0 +1,111 @@
+"""The queue: which tasks wait for a worker. The only file that knows the queue library, PgQueuer.
+
+An entry is a task's id and the epoch at which it may be started. Submitting the same entry twice is
+harmless, and so is an entry that has become stale: whoever takes it finds that the task moved on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from importlib.metadata import version
+
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.persistence.qb import (
+    QueryBuilderEnvironment,
+    QueryQueueBuilder,
+    QuerySchedulerBuilder,
+)
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.models import Job
+from pgqueuer.domain.settings import DBSettings
+from pgqueuer.domain.types import Channel
+
+from windlass.server.errors import DatabaseUnavailable
+from windlass.server.store.database import Connection, connect, translated
+
+_ENTRYPOINT = "task"
+_MADE_BY = f"PgQueuer {version('pgqueuer')}"
+_SETTINGS = DBSettings(db_schema="queue", channel=Channel("windlass_queue"))
+
+# Its log repeats what our own says of each task, with less context.
+logging.getLogger("pgqueuer").setLevel(logging.CRITICAL)
+
+
+async def is_installed(url: str) -> bool:
+    """The queue's own schema is there, as this release of the library wants it."""
+    connection = await connect(url, name="windlass")
+    try:
+        found: str | None = await connection.fetchval(
+            "SELECT obj_description(oid) FROM pg_namespace WHERE nspname = $1", _SETTINGS.db_schema
+        )
+        return found == _MADE_BY
+    finally:
+        await connection.close()
+
+
+async def install(url: str) -> None:
+    """Make the queue's own schema, or bring an older one up to date. The caller holds the migration lock."""
+    connection = await connect(url, name="windlass migrate")
+    try:
+        queries = _queries(connection)
+        if await queries.schema_is_installed():
+            await queries.upgrade()
+        else:
+            await queries.install()
+        await connection.execute(f"COMMENT ON SCHEMA {_SETTINGS.db_schema} IS '{_MADE_BY}'")
+    finally:
+        await connection.close()
+
+
+async def submit(connection: Connection, task_id: str, epoch: int) -> None:
+    """Let a worker start the task, as soon as the caller's transaction commits."""
+    entry = f"{task_id}:{epoch}"
+    await _queries(connection).enqueue(_ENTRYPOINT, entry.encode(), dedupe_key=entry, on_conflict="skip")
+
+
+async def consume(url: str, handle: Callable[[str], Awaitable[None]], *, slots: int, stop: asyncio.Event) -> None:
+    """Call `handle` with the id of each waiting task, `slots` at once, until `stop` is set.
+
+    Returns when every call has returned. Raises DatabaseUnavailable where the connection is lost.
+    """
+    with translated():
+        connection = await connect(url, name="windlass worker: queue")
+        manager = QueueManager(_queries(connection), _SETTINGS.channel)
+        lost = asyncio.Event()
+
+        def on_termination(_: object) -> None:
+            lost.set()
+            manager.shutdown.set()
+
+        connection.add_termination_listener(on_termination)
+
+        @manager.entrypoint(_ENTRYPOINT)
+        async def take(job: Job) -> None:
+            task_id, _, _ = (job.payload or b"").decode().partition(":")
+            await handle(task_id)
+
+        async def watch_stop() -> None:
+            await stop.wait()
+            manager.shutdown.set()
+
+        stopping = asyncio.create_task(watch_stop())
+        try:
+            # The library wants room for two batches; a batch of one leaves the other jobs to other workers.
+            await manager.run(batch_size=1, max_concurrent_tasks=max(2, slots), dequeue_timeout=timedelta(seconds=5))
+        finally:
+            stopping.cancel()
+            connection.remove_termination_listener(on_termination)
+            await connection.close(timeout=2)
+        if lost.is_set():
+            raise DatabaseUnavailable("The queue's connection to the database was lost.")
+
+
+def _queries(connection: Connection) -> Queries:
+    return Queries(
+        AsyncpgDriver(connection),
+        qbe=QueryBuilderEnvironment(_SETTINGS),
+        qbq=QueryQueueBuilder(_SETTINGS),
+        qbs=QuerySchedulerBuilder(_SETTINGS),
+    )

@@ -1,0 +1,66 @@
+"""The sweeper: finds pending tasks that nobody works on any more, and has them started again.
+
+Every worker runs one; they may all find the same task, and the epoch lets one of them act on it.
+"""
+
+import asyncio
+import logging
+
+from windlass.server.engine import queue
+from windlass.server.engine.attempts import Attempts
+from windlass.server.model.task import CompletionStatus, Message, MessageType
+from windlass.server.store.database import Database
+from windlass.server.store.leases import LeaseStore
+
+log = logging.getLogger(__name__)
+
+ORPHANS_INTERVAL_S = 0.5
+WAITING_INTERVAL_S = 10.0
+_FIRST_ID = "0" * 32
+
+
+class Sweeper:
+    """Looks for orphans twice a second, and for tasks without a queue entry every ten seconds."""
+
+    def __init__(self, database: Database, leases: LeaseStore, attempts: Attempts) -> None:
+        self._database = database
+        self._leases = leases
+        self._attempts = attempts
+
+    async def run(self) -> None:
+        """Sweep until cancelled. Raises DatabaseUnavailable."""
+        await asyncio.gather(self._sweep_orphans(), self._sweep_waiting())
+
+    async def _sweep_orphans(self) -> None:
+        while True:
+            for orphan in await self._leases.orphans():
+                if orphan.is_cancel_requested:
+                    text = "The task was cancelled, and its worker is gone."
+                    message = Message(MessageType.INFO, "task_cancelled", text)
+                    await self._attempts.end(orphan.task_id, orphan.epoch, CompletionStatus.TERMINATED, message)
+                    continue
+                why = "its worker died" if orphan.lost_worker else "its worker gave no sign of life in time"
+                log.warning("task %s: %s (attempt %d)", orphan.task_id, why, orphan.attempts)
+                await self._attempts.lost(
+                    orphan.task_id,
+                    orphan.epoch,
+                    attempt=orphan.attempts,
+                    max_attempts=orphan.max_attempts,
+                    why=why,
+                )
+            await asyncio.sleep(ORPHANS_INTERVAL_S)
+
+    async def _sweep_waiting(self) -> None:
+        """Submit again what waits for a worker, in rounds: an entry that is there already stays as it is."""
+        after = _FIRST_ID
+        while True:
+            await asyncio.sleep(WAITING_INTERVAL_S)
+            waiting = await self._leases.waiting(older_than_s=WAITING_INTERVAL_S, after=after)
+            for task in waiting:
+                if task.is_cancel_requested:
+                    message = Message(MessageType.INFO, "task_cancelled", "The task was cancelled before it started.")
+                    await self._attempts.end(task.task_id, task.epoch, CompletionStatus.TERMINATED, message)
+                    continue
+                async with self._database.transaction() as connection:
+                    await queue.submit(connection, task.task_id, task.epoch)
+            after = waiting[-1].task_id if waiting else _FIRST_ID

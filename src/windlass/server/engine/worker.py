@@ -1,0 +1,254 @@
+"""A worker: takes tasks from the queue, runs each job in its own process, and keeps what it says in the record.
+
+A worker lives in sessions. A session begins with a sign of life that the database watches and ends when
+the database is lost or the worker is told to stop; then every job of it is ended, for its lease is void.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+
+from windlass.server.engine import queue
+from windlass.server.engine.attempts import Attempts
+from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
+from windlass.server.engine.sweeper import Sweeper
+from windlass.server.errors import DatabaseUnavailable, Fenced, NotFound
+from windlass.server.model.definition import TaskDefinition
+from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome, ended, now, progressed
+from windlass.server.store.database import Database
+from windlass.server.store.leases import LEASE, Lease, LeaseStore, SignOfLife
+from windlass.server.store.sources import SourceStore
+from windlass.server.store.tasks import TaskStore
+
+log = logging.getLogger(__name__)
+
+PROGRESS_INTERVAL_S = 0.25
+WATCH_INTERVAL_S = 0.2
+CANCEL_GRACE_S = 10.0
+_RECONNECT_S = 0.5
+
+
+class Running:
+    """One task in this worker's hands. held: the process may still speak for the task."""
+
+    def __init__(self, lease: Lease, process: JobProcess) -> None:
+        self.lease = lease
+        self.process = process
+        self.is_held = True
+        self.is_asked_to_stop = False
+
+    def drop(self) -> None:
+        """The lease is gone: end the process and let it write nothing more."""
+        self.is_held = False
+        self.process.kill()
+
+
+class Worker:
+    """Runs tasks. slots: how many at once."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        tasks: TaskStore,
+        leases: LeaseStore,
+        sources: SourceStore,
+        definitions: Mapping[str, TaskDefinition],
+        slots: int | None = None,
+    ) -> None:
+        self._database = database
+        self._tasks = tasks
+        self._leases = leases
+        self._sources = sources
+        self._definitions = definitions
+        self._slots = slots or max(2, os.cpu_count() or 2)
+        self._attempts = Attempts(database, tasks, leases)
+        self._sweeper = Sweeper(database, leases, self._attempts)
+        self._running: dict[str, Running] = {}
+        self._node = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, through every loss of the database; then hand back what is unfinished."""
+        while not stop.is_set():
+            try:
+                await self._session(stop)
+            except DatabaseUnavailable as error:
+                log.warning("worker: %s Trying again.", error)
+                await _wait(stop, _RECONNECT_S)
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        life = await SignOfLife.show(self._database.url)
+        self._node = life.node
+        end = asyncio.Event()
+        log.info("worker %d: ready with %d slots", self._node, self._slots)
+        duties = [
+            asyncio.create_task(self._watch(life)),
+            asyncio.create_task(self._renew()),
+            asyncio.create_task(self._sweeper.run()),
+            asyncio.create_task(stop.wait()),
+        ]
+        consuming = asyncio.create_task(queue.consume(self._database.url, self._handle, slots=self._slots, stop=end))
+        try:
+            await asyncio.wait([*duties, consuming], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            end.set()
+            for running in self._running.values():
+                running.drop()
+            for duty in duties:
+                duty.cancel()
+            outcomes = await asyncio.gather(consuming, *duties, return_exceptions=True)
+            await life.end()
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _handle(self, task_id: str) -> None:
+        """Run one task from start to end; never raises but when cancelled."""
+        try:
+            lease = await self._leases.start(task_id, self._node)
+            if lease is not None:
+                await self._run(lease)
+        except DatabaseUnavailable as error:
+            log.warning("task %s: %s", task_id, error)
+        except Exception:
+            log.exception("task %s: the worker failed; the task will be taken up again", task_id)
+
+    async def _run(self, lease: Lease) -> None:
+        task = lease.task
+        definition = self._definitions[task.definition.unique_name]
+        try:
+            source = await self._sources.get(task.target.id if task.target else "")
+        except NotFound as error:
+            message = Message(MessageType.ERROR, "source_not_found", str(error))
+            await self._attempts.end(task.id, lease.epoch, CompletionStatus.ERROR, message)
+            return
+        process = JobProcess.start(
+            JobSpec(
+                job=definition.job,
+                database_url=self._database.url,
+                task_id=task.id,
+                epoch=lease.epoch,
+                source=source,
+                arguments=lease.arguments,
+                checkpoint=lease.checkpoint,
+            )
+        )
+        running = self._running[task.id] = Running(lease, process)
+        log.info("task %s: started, attempt %d (%s)", task.id, lease.attempt, task.unique_name)
+        try:
+            outcome = await self._listen(running)
+            await self._conclude(running, outcome)
+        finally:
+            process.kill()
+            del self._running[task.id]
+
+    async def _listen(self, running: Running) -> Outcome | None:
+        """Write the job's progress as it comes, four times a second at most; answer its outcome if it has one."""
+        latest: Progress | None = None
+        outcome: Outcome | None = None
+        news = asyncio.Event()
+
+        async def write_progress() -> None:
+            while True:
+                await news.wait()
+                news.clear()
+                if latest is not None:
+                    await self._write_progress(running, latest)
+                await asyncio.sleep(PROGRESS_INTERVAL_S)
+
+        writing = asyncio.create_task(write_progress())
+        try:
+            async for event in running.process.events():
+                if isinstance(event, Finished):
+                    outcome = event.outcome
+                else:
+                    latest = event
+                    news.set()
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+        return outcome
+
+    async def _write_progress(self, running: Running, progress: Progress) -> None:
+        if not running.is_held:
+            return
+        try:
+            await self._tasks.change(
+                running.lease.task.id,
+                lambda task: progressed(task, now(), progress.text, progress.percent),
+                epoch=running.lease.epoch,
+            )
+        except Fenced:
+            running.drop()
+        except DatabaseUnavailable as error:
+            log.warning("task %s: progress not written: %s", running.lease.task.id, error)
+
+    async def _conclude(self, running: Running, outcome: Outcome | None) -> None:
+        """Write the end of an attempt."""
+        lease, task_id = running.lease, running.lease.task.id
+        if not running.is_held:
+            # Fenced, or this worker stops: where the task is still pending it goes back to the queue.
+            await self._attempts.hand_back(task_id, lease.epoch, is_counted=False)
+            return
+        if outcome is None and running.is_asked_to_stop:
+            outcome = Outcome(
+                status=CompletionStatus.TERMINATED,
+                messages=(Message(MessageType.INFO, "task_killed", "The task was cancelled and its job killed."),),
+            )
+        if outcome is None or outcome.is_passing:
+            why = outcome.messages[-1].text if outcome else f"the job's process {running.process.end}"
+            await self._attempts.lost(
+                task_id,
+                lease.epoch,
+                attempt=lease.attempt,
+                max_attempts=lease.max_attempts,
+                why=str(why).rstrip("."),
+                is_passing=outcome is not None,
+            )
+            return
+        result = outcome
+        try:
+            await self._tasks.change(
+                task_id,
+                lambda task: ended(
+                    task,
+                    now(),
+                    result.status,
+                    attributes=result.attributes,
+                    returns=result.returns,
+                    messages=result.messages,
+                ),
+                epoch=lease.epoch,
+            )
+            log.info("task %s: ended %s", task_id, result.status)
+        except Fenced:
+            log.info("task %s: ended by another while its job finished", task_id)
+
+    async def _watch(self, life: SignOfLife) -> None:
+        """See, five times a second, which tasks were cleared or are to stop. Returns when the session is lost."""
+        while life.is_shown:
+            if self._running:
+                watched = await self._leases.watch(list(self._running))
+                for task_id, running in list(self._running.items()):
+                    seen = watched.get(task_id)
+                    if seen is None or seen.is_final or seen.epoch != running.lease.epoch:
+                        log.info("task %s: no longer ours; its job is ended", task_id)
+                        running.drop()
+                    elif seen.is_cancel_requested and not running.is_asked_to_stop:
+                        running.is_asked_to_stop = True
+                        running.process.ask_to_stop()
+                        asyncio.get_running_loop().call_later(CANCEL_GRACE_S, running.process.kill)
+            await asyncio.sleep(WATCH_INTERVAL_S)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            if self._running:
+                await self._leases.renew({task_id: running.lease.epoch for task_id, running in self._running.items()})
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), timeout_s)

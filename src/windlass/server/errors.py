@@ -1,0 +1,67 @@
+"""Every error the server raises on purpose.
+
+    WindlassError                    the message says what failed, with which value, and what to do
+    ├── ConfigurationError           a setting or a command's argument is wrong
+    ├── DatabaseError
+    │   ├── DatabaseUnavailable      the database does not answer; trying again later may work
+    │   └── EmbeddedDatabaseError    our own PostgreSQL cannot be started, adopted or stopped
+    ├── SourceUnreadable             a source as a whole cannot be read; nothing was changed
+    ├── Fenced                       a writer lost its right to a task: cleared, cancelled or taken over
+    └── RequestRefused               what a caller asked for cannot be done
+        ├── InvalidRequest           the request's content is wrong
+        ├── NotFound                 there is no such task, source or client
+        └── PermissionDenied         the caller lacks a scope, a user level or a user
+
+Errors carry their data as attributes; nothing parses a message. This module knows no layer above it.
+"""
+
+
+class WindlassError(Exception):
+    """The root of the tree."""
+
+
+class ConfigurationError(WindlassError):
+    """A setting or a command's argument is wrong."""
+
+
+class DatabaseError(WindlassError):
+    """Something is wrong with the database."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database does not answer; trying again later may work."""
+
+
+class EmbeddedDatabaseError(DatabaseError):
+    """Our own PostgreSQL cannot be started, adopted or stopped."""
+
+
+class SourceUnreadable(WindlassError):
+    """A source as a whole cannot be read; nothing was changed."""
+
+
+class Fenced(WindlassError):
+    """A writer lost its right to a task: it was cleared, cancelled, ended or taken over."""
+
+
+class RequestRefused(WindlassError):
+    """What a caller asked for cannot be done; the message is fit for the caller's eyes."""
+
+
+class InvalidRequest(RequestRefused):
+    """The request's content is wrong.
+
+    is_syntax: the request could not even be parsed (`400.0`), rather than parsed and refused (`400.1`).
+    """
+
+    def __init__(self, message: str, *, is_syntax: bool = False) -> None:
+        super().__init__(message)
+        self.is_syntax = is_syntax
+
+
+class NotFound(RequestRefused):
+    """There is no such task, source or client."""
+
+
+class PermissionDenied(RequestRefused):
+    """The caller lacks a scope, a user level or a user."""

@@ -1,0 +1,1 @@
+"""What tasks do. A job is an async function that is given a JobContext and answers an Outcome."""

@@ -1,0 +1,25 @@
+"""What a job is given by the engine: its task, its source, a database connection, and a way to report."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from windlass.server.model.source import Source
+from windlass.server.store.database import Connection
+
+
+class JobContext(Protocol):
+    """One attempt at a task, seen from inside the job.
+
+    epoch: the lease; every write of effects says it, so that a late writer changes nothing.
+    checkpoint: what an earlier attempt left behind.
+    """
+
+    task_id: str
+    epoch: int
+    source: Source
+    arguments: Mapping[str, object]
+    checkpoint: str | None
+    connection: Connection
+
+    def report(self, text: str, percent: int) -> None:
+        """Say how far the job is, as often as it likes; raises, to be let through, where it was asked to stop."""

@@ -1,0 +1,46 @@
+"""Task definitions: the kinds of task there are, each with a stable id and name."""
+
+import msgspec
+
+from windlass.server.model.task import DefinitionSummary
+
+
+class TaskDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of task. job: where its code stands, as `module:function`; max_attempts: how often it may be started."""
+
+    id: str
+    unique_name: str
+    description: str
+    executor: str
+    job: str
+    max_attempts: int = 3
+
+    @property
+    def summary(self) -> DefinitionSummary:
+        """What each task tells of this definition."""
+        return DefinitionSummary(
+            id=self.id,
+            unique_name=self.unique_name,
+            description=self.description,
+            parent_name=self.unique_name,
+            executor=self.executor,
+            arguments={},
+        )
+
+
+ACCOUNT_AGGREGATION = TaskDefinition(
+    id="0193c1a2a1b070018000000000000001",
+    unique_name="Cloud Account Aggregation",
+    description="Reads the accounts of a source and makes Windlass's record of them equal.",
+    executor="windlass.jobs.account_aggregation",
+    job="windlass.server.jobs.account_aggregation:run",
+)
+ENTITLEMENT_AGGREGATION = TaskDefinition(
+    id="0193c1a2a1b070018000000000000002",
+    unique_name="Cloud Group Aggregation",
+    description="Reads the entitlements of a source and makes Windlass's record of them equal.",
+    executor="windlass.jobs.entitlement_aggregation",
+    job="windlass.server.jobs.entitlement_aggregation:run",
+)
+
+BUILT_IN = {definition.unique_name: definition for definition in (ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION)}

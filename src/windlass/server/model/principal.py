@@ -1,0 +1,72 @@
+"""Who calls: API clients, and the principal a verified token stands for; who may do what, as data."""
+
+from enum import StrEnum
+
+import msgspec
+
+ALL_SCOPES = "sp:scopes:all"
+
+
+class UserLevel(StrEnum):
+    """What a user is in the organisation."""
+
+    ORG_ADMIN = "ORG_ADMIN"
+    HELPDESK = "HELPDESK"
+    CERT_ADMIN = "CERT_ADMIN"
+    REPORT_ADMIN = "REPORT_ADMIN"
+    ROLE_ADMIN = "ROLE_ADMIN"
+    ROLE_SUBADMIN = "ROLE_SUBADMIN"
+    SOURCE_ADMIN = "SOURCE_ADMIN"
+    SOURCE_SUBADMIN = "SOURCE_SUBADMIN"
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Credentials for programs. user_level: None for an application, which has no user to act as."""
+
+    id: str
+    name: str
+    user_level: UserLevel | None
+    scopes: tuple[str, ...]
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a request comes from, as its token says. name: the user, or the application's client."""
+
+    client_id: str
+    name: str
+    user_level: UserLevel | None
+    scopes: frozenset[str]
+
+
+class Permission(msgspec.Struct, frozen=True):
+    """What an operation asks of its caller: any one of the scopes, and of users one of the levels.
+
+    Source: wire contract §8.
+    """
+
+    scopes: frozenset[str]
+    user_levels: frozenset[UserLevel]
+    is_user_only: bool = False
+
+
+_EVERY_LEVEL = frozenset(UserLevel)
+_SOURCE_LEVELS = frozenset({UserLevel.ORG_ADMIN, UserLevel.SOURCE_ADMIN, UserLevel.SOURCE_SUBADMIN})
+
+READ_TASKS = Permission(frozenset({"idn:task-management:read", "idn:task-management:write"}), _EVERY_LEVEL)
+WRITE_TASKS = Permission(
+    frozenset({"idn:task-management:write"}), _EVERY_LEVEL - {UserLevel.HELPDESK}, is_user_only=True
+)
+LOAD_ACCOUNTS = Permission(frozenset({"idn:sources:manage"}), _SOURCE_LEVELS, is_user_only=True)
+LOAD_ENTITLEMENTS = Permission(frozenset({"idn:entitlement:manage"}), _SOURCE_LEVELS, is_user_only=True)
+
+
+def refusal(principal: Principal, permission: Permission) -> str | None:
+    """Why the principal may not, in one sentence naming what is missing; None where it may."""
+    if permission.is_user_only and principal.user_level is None:
+        return "This operation needs a user's token; an application has no user."
+    if ALL_SCOPES not in principal.scopes and not permission.scopes & principal.scopes:
+        return f"The token lacks the scope {' or '.join(sorted(permission.scopes))}."
+    if principal.user_level is not None and principal.user_level not in permission.user_levels:
+        levels = ", ".join(sorted(permission.user_levels))
+        return f"The user level {principal.user_level} does not suffice; one of {levels} does."
+    return None

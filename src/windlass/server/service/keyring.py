@@ -1,0 +1,88 @@
+"""The installation's one key: seals what the database must not show, and makes the HMACs of client secrets.
+
+Every node that shares a database must have the same key file; the database keeps a check value of it.
+"""
+
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from windlass.server.errors import ConfigurationError
+from windlass.server.store.principals import PrincipalStore
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+class Keyring:
+    """Derives a key for each purpose from the one of the installation."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    @classmethod
+    def load(cls, path: Path) -> "Keyring":
+        """Read the key file; the first start makes it, readable by its owner alone. Raises ConfigurationError."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_if_missing(path)
+            key = path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(
+                f"The key file {path} cannot be read: {error.strerror}. "
+                "Name another with WINDLASS_KEY_FILE, or run as the user it belongs to."
+            ) from error
+        if len(key) != _KEY_BYTES:
+            raise ConfigurationError(
+                f"The key file {path} has {len(key)} bytes where {_KEY_BYTES} were expected; restore it from a backup."
+            )
+        return cls(key)
+
+    async def check(self, store: PrincipalStore, path: Path) -> None:
+        """See that the database was set up with this key. Raises ConfigurationError."""
+        own = self.mac("check", b"")
+        if not hmac.compare_digest(own, await store.key_or_insert("check", own)):
+            raise ConfigurationError(
+                f"The key in {path} is not the one this database was set up with; "
+                "copy the key file of a node that uses it, and name it with WINDLASS_KEY_FILE."
+            )
+
+    def mac(self, purpose: str, message: bytes) -> bytes:
+        """The HMAC-SHA256 of the message under the purpose's own key."""
+        return hmac.digest(self._derived(purpose), message, "sha256")
+
+    def seal(self, plaintext: bytes, context: str) -> bytes:
+        """Encrypt (AES-256-GCM). context: what it belongs to; needed again to open it."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + AESGCM(self._derived("seal")).encrypt(nonce, plaintext, context.encode())
+
+    def open(self, sealed: bytes, context: str) -> bytes:
+        """Decrypt what `seal` made. Raises ConfigurationError where the key or the context is another."""
+        try:
+            return AESGCM(self._derived("seal")).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode())
+        except InvalidTag as error:
+            raise ConfigurationError(f"What was sealed for {context!r} cannot be opened with this key.") from error
+
+    def _derived(self, purpose: str) -> bytes:
+        return hmac.digest(self._key, purpose.encode(), "sha256")
+
+
+def _make_if_missing(path: Path) -> None:
+    """Write a new key aside and link it into place, so that of several first starts one wins and none sees half."""
+    if path.exists():
+        return
+    aside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(descriptor, secrets.token_bytes(_KEY_BYTES))
+        os.fsync(descriptor)
+        with suppress(FileExistsError):
+            os.link(aside, path)
+    finally:
+        os.close(descriptor)
+        aside.unlink()

@@ -1,0 +1,1 @@
+"""PostgreSQL: the only folder that speaks SQL and the only one that knows the database's driver."""

@@ -1,0 +1,147 @@
+"""The connection pool: who may talk to PostgreSQL, how errors of the driver become ours, and how it reconnects.
+
+Knows no table.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeAlias
+
+import asyncpg
+import msgspec
+
+from windlass.server.errors import DatabaseUnavailable
+
+# The driver has no types; these two names are what the rest of the folder says instead.
+Connection: TypeAlias = Any
+Row: TypeAlias = Any
+
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+)
+SCHEMA_REVISION = "0001"
+"""The newest revision in migrations/versions: what this release works with."""
+
+_CONNECT_TIMEOUT_S = 10
+_MIGRATION_LOCK = 0x57494E44  # Any number that no other program on this database uses.
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's ways of saying that the database is away into DatabaseUnavailable."""
+    try:
+        yield
+    except _AWAY as error:
+        raise DatabaseUnavailable(f"The database does not answer: {error or type(error).__name__}") from error
+
+
+async def connect(url: str, *, name: str) -> Connection:
+    """Open one connection of its own. name: shown in pg_stat_activity. Raises DatabaseUnavailable."""
+    with translated():
+        connection = await asyncpg.connect(url, server_settings=_server_settings(name), timeout=_CONNECT_TIMEOUT_S)
+        await _prepare(connection)
+        return connection
+
+
+class Database:
+    """A pool of connections that survives the database's restarts."""
+
+    def __init__(self, url: str, pool: Any) -> None:
+        self.url = url
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, url: str, *, name: str, max_connections: int = 10) -> "Database":
+        """Open the pool with one connection. Raises DatabaseUnavailable where that fails."""
+        with translated():
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=max_connections,
+                init=_prepare,
+                reset=_leave_as_is,
+                server_settings=_server_settings(name),
+                timeout=_CONNECT_TIMEOUT_S,
+            )
+        return cls(url, pool)
+
+    async def close(self) -> None:
+        """Close every connection; those still busy after 5 s are cut."""
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=5)
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def fetch(self, sql: str, *args: object) -> list[Row]:
+        """The rows of a statement that only reads: where a connection broke it is asked once more."""
+        try:
+            with translated():
+                return list(await self._pool.fetch(sql, *args))
+        except DatabaseUnavailable:
+            with translated():
+                return list(await self._pool.fetch(sql, *args))
+
+    async def fetch_value(self, sql: str, *args: object) -> Any:
+        """The first column of the first row of a statement that only reads, or None."""
+        rows = await self.fetch(sql, *args)
+        return rows[0][0] if rows else None
+
+    async def write(self, sql: str, *args: object) -> list[Row]:
+        """The rows that a writing statement returns, in a transaction of its own."""
+        with translated():
+            return list(await self._pool.fetch(sql, *args))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection within a transaction: committed at the end, rolled back by an exception."""
+        with translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield connection
+
+
+async def schema_revision(url: str) -> str | None:
+    """The revision that the database's schema is at; None for an empty database. Raises DatabaseUnavailable."""
+    connection = await connect(url, name="windlass")
+    try:
+        if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+            return None
+        revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+        return revision
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def migration_lock(url: str) -> AsyncIterator[None]:
+    """Hold the one lock under which schemas change, so that any number of nodes may start at once."""
+    connection = await connect(url, name="windlass migrate")
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+        yield
+    finally:
+        await connection.close()
+
+
+def _server_settings(name: str) -> dict[str, str]:
+    return {"application_name": name, "timezone": "UTC"}
+
+
+async def _prepare(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + msgspec.json.encode(value),
+        decoder=lambda data: msgspec.json.decode(data[1:]),
+        format="binary",
+    )
+
+
+async def _leave_as_is(connection: Connection) -> None:
+    """Skip the driver's reset between users, a round trip each: nothing here changes a session's state."""

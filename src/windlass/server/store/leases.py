@@ -1,0 +1,179 @@
+"""Who may work on a task: leases with an epoch, the workers' signs of life, and tasks that lost their worker.
+
+All times are the database's, so that no node's clock matters.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from windlass.server.model.task import Message, Task, noted, now, started
+from windlass.server.store import tasks_sql as sql
+from windlass.server.store.database import Connection, Database, connect
+from windlass.server.store.tasks import TaskCodec
+
+_SIGN_OF_LIFE = 0x57494E44  # The class of the advisory locks that workers hold.
+LEASE = timedelta(seconds=10)
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to work on a task until it is cleared, cancelled, ended or taken over.
+
+    checkpoint: what an earlier attempt left behind, as the job wrote it.
+    """
+
+    task: Task
+    epoch: int
+    attempt: int
+    max_attempts: int
+    arguments: Mapping[str, object]
+    checkpoint: str | None
+
+
+class Orphan(msgspec.Struct, frozen=True, kw_only=True):
+    """A pending task whose worker is gone. lost_worker: its process died; else its lease ran out."""
+
+    task_id: str
+    epoch: int
+    attempts: int
+    max_attempts: int
+    is_cancel_requested: bool
+    lost_worker: bool
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A pending task that no worker has."""
+
+    task_id: str
+    epoch: int
+    is_cancel_requested: bool
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """What a worker must know of a task it runs."""
+
+    epoch: int
+    is_cancel_requested: bool
+    is_final: bool
+
+
+class SignOfLife:
+    """A worker's own session: the database itself sees it end when the process dies."""
+
+    def __init__(self, connection: Connection, node: int) -> None:
+        self.node = node
+        self._connection = connection
+
+    @classmethod
+    async def show(cls, url: str) -> "SignOfLife":
+        """Take a new node number and hold its lock. Raises DatabaseUnavailable."""
+        connection = await connect(url, name="windlass worker: sign of life")
+        node = await connection.fetchval("SELECT nextval('node_number')")
+        await connection.execute("SELECT pg_advisory_lock($1, $2)", _SIGN_OF_LIFE, node)
+        return cls(connection, int(node))
+
+    @property
+    def is_shown(self) -> bool:
+        """The session is still there."""
+        return not self._connection.is_closed()
+
+    async def end(self) -> None:
+        """Give the lock back."""
+        await self._connection.close(timeout=2)
+
+
+class LeaseStore:
+    """Reads and writes the lease columns of tasks."""
+
+    def __init__(self, database: Database, codec: TaskCodec) -> None:
+        self._database = database
+        self._codec = codec
+
+    async def start(self, task_id: str, node: int) -> Lease | None:
+        """Take the task up for `node`; None where it ended, was cancelled or is another's."""
+        uuid = UUID(task_id)
+        while True:
+            rows = await self._database.fetch(sql.STARTABLE, uuid)
+            if not rows:
+                return None
+            row = rows[0]
+            task = started(self._codec.decode(row["document"]), now())
+            written = await self._database.write(
+                sql.START,
+                uuid,
+                row["version"],
+                row["epoch"],
+                task.modified,
+                task.launched,
+                self._codec.encode(task),
+                node,
+                LEASE,
+            )
+            if written:
+                return Lease(
+                    task=task,
+                    epoch=written[0]["epoch"],
+                    attempt=row["attempts"] + 1,
+                    max_attempts=row["max_attempts"],
+                    arguments=row["arguments"],
+                    checkpoint=row["checkpoint"],
+                )
+
+    async def renew(self, held: Mapping[str, int]) -> None:
+        """Extend the leases. held: task id -> epoch; those that no longer hold stay as they are."""
+        await self._database.write(sql.RENEW, [UUID(task_id) for task_id in held], list(held.values()), LEASE)
+
+    async def watch(self, task_ids: Sequence[str]) -> dict[str, Watched]:
+        """What to know of the given tasks, by id; one that is gone is missing."""
+        rows = await self._database.fetch(sql.WATCH, [UUID(task_id) for task_id in task_ids])
+        return {row["id"].hex: Watched(row["epoch"], row["cancel_requested"], row["is_final"]) for row in rows}
+
+    async def request_cancel(self, task_id: str) -> bool | None:
+        """Ask for a stop: True if a worker has the task, False if it is still queued, None if it has ended."""
+        rows = await self._database.write(sql.REQUEST_CANCEL, UUID(task_id))
+        return bool(rows[0]["is_running"]) if rows else None
+
+    async def orphans(self) -> list[Orphan]:
+        """Pending tasks whose worker's session is gone or whose lease ran out, oldest first, 100 at most."""
+        rows = await self._database.fetch(sql.ORPHANS, _SIGN_OF_LIFE)
+        return [
+            Orphan(
+                task_id=row["id"].hex,
+                epoch=row["epoch"],
+                attempts=row["attempts"],
+                max_attempts=row["max_attempts"],
+                is_cancel_requested=row["cancel_requested"],
+                lost_worker=bool(row["lost_worker"]),
+            )
+            for row in rows
+        ]
+
+    async def waiting(self, *, older_than_s: float, after: str) -> list[Waiting]:
+        """Pending tasks that no worker has and nobody touched for a while, by id from `after` on, 500 at most."""
+        rows = await self._database.fetch(sql.WAITING, timedelta(seconds=older_than_s), UUID(after))
+        return [Waiting(row["id"].hex, row["epoch"], row["cancel_requested"]) for row in rows]
+
+    async def hand_back(
+        self, connection: Connection, task_id: str, epoch: int, *messages: Message, is_counted: bool
+    ) -> int | None:
+        """Take the task from whoever had it at `epoch`, in the caller's transaction.
+
+        is_counted: whether the attempt counts against the task's limit.
+        Answers the epoch at which it may be submitted again, or None where somebody else was faster.
+        """
+        row = await connection.fetchrow(sql.READ_TO_CHANGE, UUID(task_id))
+        if row is None or row["epoch"] != epoch or row["completion_status"] is not None:
+            return None
+        task = noted(self._codec.decode(row["document"]), now(), *messages)
+        new_epoch = await connection.fetchval(
+            sql.HAND_BACK,
+            UUID(task_id),
+            row["version"],
+            epoch,
+            task.modified,
+            self._codec.encode(task),
+            0 if is_counted else 1,
+        )
+        return None if new_epoch is None else int(new_epoch)

@@ -1,0 +1,124 @@
+"""The statements of the task table, as text; `tasks.py` and `leases.py` say when each is used.
+
+Every statement that changes a document also moves `version` on, and says which version it saw.
+"""
+
+VISIBLE = "created > now() - $1::interval"
+
+ROW_COLUMNS = (
+    "id",
+    "created",
+    "modified",
+    "launched",
+    "completed",
+    "completion_status",
+    "type",
+    "definition",
+    "source_id",
+    "launcher",
+    "document",
+)
+
+INSERT = f"""
+INSERT INTO task ({", ".join(ROW_COLUMNS)}, execution, holds_source, arguments, max_attempts)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+ON CONFLICT (source_id, definition) WHERE completion_status IS NULL AND holds_source DO NOTHING
+RETURNING id
+"""
+
+GET = f"SELECT document, version FROM task WHERE id = $2 AND {VISIBLE}"
+
+# The inner query needs only the index, however deep the offset; documents are fetched for one page alone.
+PAGE = f"""
+SELECT document
+FROM task JOIN (
+    SELECT id FROM task WHERE {VISIBLE} AND {{which}}
+    ORDER BY created {{direction}}, id {{direction}} LIMIT $2 OFFSET $3
+) page USING (id)
+ORDER BY created {{direction}}, id {{direction}}
+"""
+
+COUNT = f"SELECT count(*) FROM task WHERE {VISIBLE} AND {{which}}"
+
+READ_TO_CHANGE = "SELECT document, version, epoch, completion_status FROM task WHERE id = $1"
+
+# Ending a task fences its worker by raising the epoch, and drops what was uploaded for it.
+CHANGE = """
+WITH changed AS (
+    UPDATE task
+    SET modified = $4, launched = $5, completed = $6, completion_status = $7, document = $8,
+        version = version + 1,
+        epoch = CASE WHEN completion_status IS NULL AND $7::text IS NOT NULL THEN epoch + 1 ELSE epoch END,
+        lease_until = CASE WHEN $7::text IS NULL THEN lease_until END
+    WHERE id = $1 AND version = $2 AND epoch = $3
+    RETURNING id, version, completion_status
+), dropped AS (
+    DELETE FROM upload USING changed
+    WHERE upload.task_id = changed.id AND changed.completion_status IS NOT NULL
+)
+SELECT version FROM changed
+"""
+
+STARTABLE = """
+SELECT document, version, epoch, attempts, max_attempts, arguments, checkpoint
+FROM task
+WHERE id = $1 AND execution = 'worker' AND completion_status IS NULL AND NOT cancel_requested
+  AND (lease_until IS NULL OR lease_until < now())
+"""
+
+START = """
+UPDATE task
+SET modified = $4, launched = $5, document = $6, version = version + 1,
+    epoch = epoch + 1, attempts = attempts + 1, node = $7, lease_until = now() + $8::interval
+WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL AND NOT cancel_requested
+  AND (lease_until IS NULL OR lease_until < now())
+RETURNING epoch
+"""
+
+HAND_BACK = """
+UPDATE task
+SET modified = $4, document = $5, version = version + 1,
+    epoch = epoch + 1, attempts = attempts - $6, node = NULL, lease_until = NULL
+WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL
+RETURNING epoch
+"""
+
+RENEW = """
+UPDATE task SET lease_until = now() + $3::interval
+FROM unnest($1::uuid[], $2::integer[]) AS held (id, epoch)
+WHERE task.id = held.id AND task.epoch = held.epoch AND completion_status IS NULL
+"""
+
+# What a worker must know of the tasks it runs: whether it still may, and whether it was asked to stop.
+WATCH = (
+    "SELECT id, epoch, cancel_requested, completion_status IS NOT NULL AS is_final FROM task WHERE id = ANY($1::uuid[])"
+)
+
+REQUEST_CANCEL = """
+UPDATE task SET cancel_requested = true
+WHERE id = $1 AND execution = 'worker' AND completion_status IS NULL
+RETURNING node IS NOT NULL AS is_running
+"""
+
+# A worker holds the advisory lock (class $1, its number) as long as its session lives.
+ORPHANS = """
+SELECT id, epoch, attempts, max_attempts, cancel_requested,
+       lease_until >= now() AS lost_worker
+FROM task
+WHERE completion_status IS NULL AND execution = 'worker' AND node IS NOT NULL
+  AND (lease_until < now() OR node NOT IN (
+      SELECT objid::bigint::integer FROM pg_locks
+      WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  ))
+ORDER BY created
+LIMIT 100
+"""
+
+WAITING = """
+SELECT id, epoch, cancel_requested FROM task
+WHERE completion_status IS NULL AND execution = 'worker' AND node IS NULL
+  AND modified < now() - $1::interval AND id > $2
+ORDER BY id
+LIMIT 500
+"""

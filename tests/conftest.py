@@ -1,0 +1,186 @@
+"""What every test may ask for: a real PostgreSQL, a migrated database of its own, and servers on it."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from windlass.server import app
+from windlass.server.config import Settings
+from windlass.server.model.principal import ALL_SCOPES, UserLevel
+from windlass.server.store import embedded
+
+
+@pytest.fixture(scope="session")
+def passable_tmp() -> Iterator[Path]:
+    """A folder that PostgreSQL's own account may pass through, which pytest's tmp_path is not."""
+    folder = Path(tempfile.mkdtemp(prefix="windlass-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(passable_tmp: Path) -> Iterator[str]:
+    """A PostgreSQL for the whole run; its database `windlass` is migrated and serves as the template."""
+    lease = embedded.start(passable_tmp / "postgres")
+    try:
+        asyncio.run(app.migrate(lease.url))
+        yield lease.url
+    finally:
+        lease.release()
+
+
+@pytest.fixture
+async def database_url(postgres_url: str) -> AsyncIterator[str]:
+    """A fresh, migrated database."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin_url = postgres_url.replace("/windlass?", "/postgres?")
+    await _execute(admin_url, f"CREATE DATABASE {name} TEMPLATE windlass STRATEGY file_copy")
+    yield postgres_url.replace("/windlass?", f"/{name}?")
+    await _execute(admin_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings for a process on the test's database."""
+    return Settings(database_url=database_url, data_dir=tmp_path, key_file=tmp_path / "key")
+
+
+@pytest.fixture
+async def application(settings: Settings) -> AsyncIterator[app.Application]:
+    """All parts, wired, on the test's database."""
+    async with app.opened(settings, name="windlass test") as opened:
+        yield opened
+
+
+class Server:
+    """A `windlass serve` process, reached over real HTTP."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str, environment: dict[str, str]) -> None:
+        self.process = process
+        self.url = url
+        self.environment = environment
+
+    def stop(self) -> int:
+        """End it as Ctrl-C would; its exit status."""
+        self.process.terminate()
+        return self.process.wait(30)
+
+
+def windlass(*arguments: str, environment: dict[str, str], timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "windlass", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+@pytest.fixture
+def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
+    """The environment of commands that work on the test's database."""
+    return os.environ | {
+        "WINDLASS_DATABASE_URL": database_url,
+        "WINDLASS_DATA_DIR": str(tmp_path),
+        "WINDLASS_KEY_FILE": str(tmp_path / "key"),
+    }
+
+
+@pytest.fixture
+def start(environment: dict[str, str]) -> Iterator[Callable[..., Server]]:
+    """Starts `windlass serve` with the given flags; ended after the test if the test did not."""
+    servers: list[Server] = []
+
+    def start(*flags: str) -> Server:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "windlass", "serve", "--port", "0", *flags],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("windlass ready on "), line
+        server = Server(process, line.removeprefix("windlass ready on ").strip(), environment)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+
+
+class Api(httpx.Client):
+    """An HTTP client with a token, below `/beta`."""
+
+    def __init__(self, server_url: str, token: str) -> None:
+        super().__init__(base_url=f"{server_url}/beta", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+    def wait_for(self, task_id: str, timeout_s: float = 60) -> dict[str, object]:
+        """The task's status once it has ended."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            status: dict[str, object] = self.get(f"/task-status/{task_id}").json()
+            if status["completionStatus"]:
+                return status
+            time.sleep(0.05)
+        raise AssertionError(f"task {task_id} did not end: {status}")
+
+
+@pytest.fixture
+async def credentials(application: app.Application) -> dict[str, str]:
+    """A client that may do everything, as the SAIL_* variables without the base URL."""
+    client, secret = await application.tokens.create_client(
+        "tester", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,)
+    )
+    return {"SAIL_CLIENT_ID": client.id, "SAIL_CLIENT_SECRET": secret}
+
+
+@pytest.fixture
+def server(start: Callable[..., Server]) -> Server:
+    """A server with a worker inside."""
+    return start()
+
+
+@pytest.fixture
+def api(server: Server, credentials: dict[str, str]) -> Iterator[Api]:
+    """A signed-in client of the server with a worker."""
+    with sign_in(server.url, credentials) as client:
+        yield client
+
+
+def sign_in(url: str, credentials: dict[str, str]) -> Api:
+    """Fetch a token, and a client that sends it."""
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": credentials["SAIL_CLIENT_ID"],
+        "client_secret": credentials["SAIL_CLIENT_SECRET"],
+    }
+    answer = httpx.post(f"{url}/oauth/token", data=form)
+    assert answer.status_code == 200, answer.text
+    return Api(url, answer.json()["access_token"])
