@@ -86,18 +86,6 @@ class Server:
         return self.process.wait(30)
 
 
-def windlass(*arguments: str, environment: dict[str, str], timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run the command line to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "windlass", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-
-
 @pytest.fixture
 def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
     """The environment of commands that work on the test's database."""
@@ -106,6 +94,26 @@ def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
         "WINDLASS_DATA_DIR": str(tmp_path),
         "WINDLASS_KEY_FILE": str(tmp_path / "key"),
     }
+
+
+Windlass = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def windlass(environment: dict[str, str]) -> Windlass:
+    """Runs the command line to its end, on the test's database unless given other variables."""
+
+    def run(*arguments: str, timeout_s: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "windlass", *arguments],
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    return run
 
 
 @pytest.fixture

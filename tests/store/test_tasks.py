@@ -1,12 +1,12 @@
 """A task's row and document change together, one writer at a time, and are read through the right indexes."""
 
 import asyncio
+import re
 from datetime import timedelta
 from uuid import UUID
 
 import msgspec
 import pytest
-
 from tests.store.examples import (
     SOURCE_ID,
     created_at,
@@ -17,10 +17,11 @@ from tests.store.examples import (
     task_of,
     until,
 )
+
 from windlass.server.errors import Fenced, NotFound
 from windlass.server.model.definition import ENTITLEMENT_AGGREGATION
 from windlass.server.model.task import CompletionStatus, ended, noted, now, progressed
-from windlass.server.store import uploads
+from windlass.server.store import tasks_sql, uploads
 from windlass.server.store.tasks import Which
 
 NO_IDS = (
@@ -30,7 +31,7 @@ NO_IDS = (
     "0193c1a2-a1b0-7001-8000-00000000abcd",
     "0193c1a2a1b07001800000000000abc\n",
     "0193c1a2a1b07001800000000000abcd0",
-    "٠193c1a2a1b07001800000000000abcd",
+    "\N{ARABIC-INDIC DIGIT ZERO}193c1a2a1b07001800000000000abcd",
     "'; DROP TABLE task; --",
 )
 
@@ -192,7 +193,7 @@ async def test_pages_put_together_are_the_whole_list(application, is_ascending):
         for offset in range(0, 12, 3)
     ]
 
-    assert sum(pages, []) == whole
+    assert [task_id for page in pages for task_id in page] == whole
     assert len(whole) == 10
     assert await ids_of(application, Which.PENDING, offset=10) == []
 
@@ -237,9 +238,7 @@ async def test_a_source_is_held_by_one_pending_task_of_a_definition(application)
 async def test_of_many_launches_at_once_one_holds_the_source(application):
     async def insert_one():
         async with application.database.transaction() as connection:
-            return await application.task_store.insert(
-                connection, task_of(), execution="worker", holds_source=True
-            )
+            return await application.task_store.insert(connection, task_of(), execution="worker", holds_source=True)
 
     assert sum(await asyncio.gather(*(insert_one() for _ in range(10)))) == 1
 
@@ -252,29 +251,29 @@ async def test_progress_does_not_touch_the_indexes(application):
 
     async def updates():
         rows = await database.fetch(
-            "SELECT n_tup_upd, n_tup_hot_upd, pg_stat_force_next_flush()"
+            "SELECT n_tup_upd AS all, n_tup_hot_upd AS hot, pg_stat_force_next_flush()"
             " FROM pg_stat_user_tables WHERE relname = 'task'"
         )
-        return rows[0] if rows[0]["n_tup_upd"] >= writes else None
+        return rows[0]
 
+    before = await updates()
     for number in range(writes):
         await application.task_store.change(
             task.id,
             lambda task, number=number: progressed(task, now(), f"Read {number}", number * 100 // writes),
         )
-        if number == writes - 2:
-            # The statistics of a session are flushed with its next statement.
-            await database.fetch("SELECT pg_stat_force_next_flush()")
 
-    updated = await until(updates)
-    assert updated["n_tup_hot_upd"] >= 0.97 * updated["n_tup_upd"]
+    async def counted():
+        after = await updates()
+        return after if after["all"] >= before["all"] + writes else None
+
+    after = await until(counted)
+    assert after["hot"] - before["hot"] >= 0.97 * (after["all"] - before["all"])
 
 
 @pytest.mark.parametrize(("which", "index"), [(Which.PENDING, "task_pending"), (Which.ENDED, "task_ended")])
 @pytest.mark.parametrize("direction", ["ASC", "DESC"])
 async def test_pages_are_read_through_the_partial_indexes(application, which, index, direction):
-    from windlass.server.store import tasks_sql
-
     await application.database.write("""
         INSERT INTO task (id, created, modified, completed, completion_status, type, definition, launcher,
                           execution, document)
@@ -287,10 +286,9 @@ async def test_pages_are_read_through_the_partial_indexes(application, which, in
     await application.database.write("ANALYZE task")
     statement = tasks_sql.PAGE.format(which=which.value, direction=direction)
 
-    async with application.database.transaction() as connection:
-        plan = await connection.fetch(f"EXPLAIN {statement}", timedelta(days=90), 250, 100)
+    plan = await application.database.fetch(f"EXPLAIN {statement}", timedelta(days=90), 250, 100)
 
-    text = "\n".join(row[0] for row in plan)
-    assert f"using {index} on task" in text
-    assert "Seq Scan" not in text
-    assert text.count("Sort") <= 2, text  # The page's own rows are put in order again; the list never is.
+    # The page itself: within its limit, the ids come out of the index in order, and nothing else is read.
+    page = "\n".join(row[0] for row in plan).partition("Limit")[2]
+    assert re.search(rf"Index Only Scan( Backward)? using {index} on task", page)
+    assert "Sort" not in page

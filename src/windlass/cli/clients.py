@@ -20,8 +20,8 @@ def client() -> None:
 @click.argument("name")
 @click.option(
     "--user-level",
-    type=click.Choice(UserLevel, case_sensitive=False),
-    default=UserLevel.ORG_ADMIN,
+    type=click.Choice([level.value for level in UserLevel], case_sensitive=False),
+    default=UserLevel.ORG_ADMIN.value,
     show_default=True,
     help="What the user it acts for may do.",
 )
@@ -31,7 +31,7 @@ def client() -> None:
 @database_options
 def create(
     name: str,
-    user_level: UserLevel,
+    user_level: str,
     scopes: tuple[str, ...],
     application: bool,
     is_json: bool,
@@ -46,9 +46,9 @@ def create(
       windlass client create dashboard --user-level HELPDESK --scope idn:task-management:read
     """
 
-    async def use(application_: Application) -> tuple[Client, str]:
-        return await application_.tokens.create_client(
-            name, user_level=None if application else user_level, scopes=scopes or (ALL_SCOPES,)
+    async def use(opened: Application) -> tuple[Client, str]:
+        return await opened.tokens.create_client(
+            name, user_level=None if application else UserLevel(user_level), scopes=scopes or (ALL_SCOPES,)
         )
 
     made, secret = on_application(settings_of(data_dir, database_url), use)

@@ -75,7 +75,9 @@ def list_sources(is_json: bool, data_dir: Path | None, database_url: str | None)
     if is_json:
         print_plain_json([_shown(each) for each in sources])
         return
-    table = Table("Name", "Connector", "Id", "Settings", box=None)
+    table = Table(box=None)
+    for heading in ("Name", "Connector", "Id", "Settings"):
+        table.add_column(heading, overflow="fold", min_width=32 if heading == "Id" else None)
     for each in sources:
         settings = " ".join(f"{name}={value}" for name, value in each.settings.items())
         table.add_row(each.name, each.connector, each.id, settings)

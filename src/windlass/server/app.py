@@ -155,7 +155,9 @@ async def serve(
         stop = until or asyncio.Event()
         _stop_on_signals(stop)
         api = routes.build(application.tokens, application.tasks, application.launches)
-        server = _Server(uvicorn.Config(api, log_config=None, lifespan="off", access_log=False))
+        server = _Server(
+            uvicorn.Config(api, log_config=None, log_level=logging.WARNING, lifespan="off", access_log=False)
+        )
         url = f"http://{_shown(host)}:{listening.getsockname()[1]}"
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         working = asyncio.create_task(application.worker().run(stop)) if has_worker else None

@@ -114,6 +114,12 @@ def _on_database_unavailable(request: Request, error: Exception) -> Response:
     return _answer(request, 503, "The database does not answer; try again.", headers={"Retry-After": "1"})
 
 
+def _on_fault(request: Request, error: Exception) -> Response:
+    request_id = request.scope["windlass.request_id"]
+    log.error("%s %s failed (%s)", request.method, request.url.path, request_id, exc_info=error)
+    return _answer(request, 500, None)
+
+
 HANDLERS = {
     HTTPException: _on_http_exception,
     InvalidRequest: _on_invalid_request,
@@ -122,11 +128,12 @@ HANDLERS = {
     PermissionDenied: _on_permission_denied,
     TokenRejected: _on_token_rejected,
     DatabaseUnavailable: _on_database_unavailable,
+    Exception: _on_fault,
 }
 
 
 class RequestIds:
-    """The outermost layer: gives each request its id, says it in the answer, and answers for what went wrong."""
+    """The outermost layer: gives each request its id, and says it in the answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -137,19 +144,18 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         request_id = scope["windlass.request_id"] = uuid.uuid4().hex
-        is_started = False
+        is_answered = False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal is_started
+            nonlocal is_answered
             if message["type"] == "http.response.start":
-                is_started = True
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
             await send(message)
+            is_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
 
         try:
             await self._app(scope, receive, send_with_id)
         except Exception:
-            log.exception("%s %s failed (%s)", scope["method"], scope["path"], request_id)
-            if is_started:
+            # The framework raises a fault again once it is answered; an answer cut short must be seen as such.
+            if not is_answered:
                 raise
-            await _answer(Request(scope), 500, None)(scope, receive, send_with_id)

@@ -4,7 +4,6 @@ Source: wire contract §2; RFC 6749 §4.4 and §5.2.
 """
 
 import base64
-import binascii
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -66,8 +65,8 @@ async def _form(request: Request) -> dict[str, str]:
         return {}
     try:
         items = (await request.form(max_files=0, max_fields=20, max_part_size=16_384)).multi_items()
-    except HTTPException as error:
-        raise _Rejected("invalid_request", f"The body cannot be read: {error.detail}") from error
+    except (HTTPException, UnicodeError) as error:
+        raise _Rejected("invalid_request", f"The body cannot be read: {error}") from error
     form = {name: value for name, value in items if not isinstance(value, UploadFile)}
     if len(form) != len(items):
         raise _Rejected("invalid_request", "A parameter is given more than once.")
@@ -81,7 +80,7 @@ def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
             raise _Rejected("invalid_request", "Credentials come in the header or in the body, not in both.")
         try:
             decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             raise _Rejected("invalid_request", "The Basic credentials cannot be decoded.") from None
         client_id, _, secret = decoded.partition(":")
         return unquote_plus(client_id), unquote_plus(secret)

@@ -54,16 +54,25 @@ async def _fields(request: Request) -> _Fields:
     """The form's fields. The web framework spools a file to disk as it comes; it is read from there in parts."""
     given = parameters.media_type(request)
     if given in _FORMS:
-        form = await request.form()
+        try:
+            form = await request.form()
+        except UnicodeError as error:
+            raise InvalidRequest(f"The form cannot be read: {error}.", is_syntax=True) from error
         for name in ("file", "disableOptimization"):
             if len(form.getlist(name)) > 1:
                 raise InvalidRequest(f"The form field {name} is given more than once; give it once.")
         return _Fields(_parts(form.get("file")), _flag(form.get("disableOptimization")))
+    if given != "application/json":
+        async for part in request.stream():
+            if part:
+                raise Refusal(
+                    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                    f"A body comes as {_FORMS[0]} (with a file) or {_FORMS[1]}.",
+                )
+        return _Fields(None, rewrite_all=False)
     body = await parameters.body_of(request, max_bytes=_JSON_BYTES)
     if not body.strip():
         return _Fields(None, rewrite_all=False)
-    if given != "application/json":
-        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"A body comes as {_FORMS[0]} (with a file) or {_FORMS[1]}.")
     try:
         fields = msgspec.json.decode(body, type=dict[str, Any] | None) or {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -76,7 +76,9 @@ class Worker:
                 await self._session(stop)
             except DatabaseUnavailable as error:
                 log.warning("worker: %s Trying again.", error)
-                await _wait(stop, _RECONNECT_S)
+            except Exception:
+                log.exception("worker: its session failed; beginning another")
+            await _wait(stop, _RECONNECT_S)
 
     async def _session(self, stop: asyncio.Event) -> None:
         life = await SignOfLife.show(self._database.url)

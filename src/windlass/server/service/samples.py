@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import accumulate
 
 import msgspec
 
@@ -109,9 +110,10 @@ class Samples:
         self._chance = chance or random.Random()  # noqa: S311 - nothing here is secret
 
     async def fill(self, *, ended: int, pending: int) -> None:
-        """Add that many tasks of each sort, in one transaction."""
+        """Add that many tasks of each sort, all or none."""
         async with self._database.transaction() as connection:
             await self._tasks.copy(connection, self._tasks_of(ended, pending))
+        await self._tasks.settle()
 
     def _tasks_of(self, ended_count: int, pending_count: int) -> Iterator[Task]:
         at = now()
@@ -122,14 +124,14 @@ class Samples:
 
     def _ended(self, at: datetime) -> Task:
         chance = self._chance
-        kind = chance.choices(_KINDS, _WEIGHTS)[0]
+        kind = chance.choices(_KINDS, cum_weights=_WEIGHTS)[0]
         duration = timedelta(seconds=chance.lognormvariate(0, 0.8) * kind.median_s)
         completed = whole_ms(at - chance.random() * _SPAN)
         launched = whole_ms(completed - duration)
         created = launched - timedelta(milliseconds=chance.randrange(5, 4_000))
-        status = chance.choices(_STATUS_VALUES, _STATUS_WEIGHTS)[0]
+        status = chance.choices(_STATUS_VALUES, cum_weights=_STATUS_WEIGHTS)[0]
         total = int(chance.lognormvariate(7, 1.5))
-        counts = {detail.attribute_name: chance.randrange(total + 1) for detail in kind.returns}
+        counts = {detail.attribute_name: int(chance.random() * total) for detail in kind.returns}
         counts[kind.returns[0].attribute_name] = total
         task = msgspec.structs.replace(self._created(kind, created), launched=launched, progress=_progress(kind, total))
         return ended(
@@ -143,7 +145,7 @@ class Samples:
 
     def _pending(self, at: datetime) -> Task:
         chance = self._chance
-        kind = chance.choices(_KINDS, _WEIGHTS)[0]
+        kind = chance.choices(_KINDS, cum_weights=_WEIGHTS)[0]
         created = whole_ms(at - chance.random() * _PENDING_SPAN)
         task = self._created(kind, created)
         if chance.random() < 0.4:  # The rest has started.
@@ -184,6 +186,6 @@ def _progress(kind: _Kind, count: int) -> str:
     return f"Read {count} {kind.unit}"
 
 
-_WEIGHTS = [kind.weight for kind in _KINDS]
+_WEIGHTS = list(accumulate(kind.weight for kind in _KINDS))
 _STATUS_VALUES = list(_STATUSES)
-_STATUS_WEIGHTS = list(_STATUSES.values())
+_STATUS_WEIGHTS = list(accumulate(_STATUSES.values()))

@@ -72,7 +72,8 @@ class Tokens:
 
     async def issue(self, client_id: str, secret: str) -> dict[str, object]:
         """A new access token and all that the token endpoint says of it. Raises ClientRejected."""
-        stored = await self._store.client(client_id)
+        # The database cannot even be asked for a text with a NUL in it.
+        stored = await self._store.client(client_id) if client_id.isprintable() else None
         # An unknown id costs the same comparison as a wrong secret.
         expected = stored.secret_hmac if stored else bytes(32)
         if not hmac.compare_digest(expected, self._secret_mac(secret)) or stored is None:
@@ -134,7 +135,7 @@ class Tokens:
         return principal
 
     def _secret_mac(self, secret: str) -> bytes:
-        return self._keyring.mac("client secret", secret.encode())
+        return self._keyring.mac("client secret", secret.encode(errors="surrogatepass"))
 
 
 def _principal(claims: dict[str, object]) -> Principal:

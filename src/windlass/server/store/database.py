@@ -4,6 +4,7 @@ Knows no table.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
@@ -17,6 +18,9 @@ from windlass.server.errors import DatabaseUnavailable
 Connection: TypeAlias = Any
 Row: TypeAlias = Any
 
+# It tells of each lost connection with a traceback; what that means is told by whoever needed the database.
+logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+
 _AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -25,6 +29,7 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # What a statement gets whose connection breaks at the wrong moment.
 )
 SCHEMA_REVISION = "0001"
 """The newest revision in migrations/versions: what this release works with."""
@@ -39,7 +44,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _AWAY as error:
-        raise DatabaseUnavailable(f"The database does not answer: {error or type(error).__name__}") from error
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise DatabaseUnavailable(f"The database does not answer: {reason}.") from error
 
 
 async def connect(url: str, *, name: str) -> Connection:

@@ -16,7 +16,6 @@ This module knows nothing of what is stored, and reads no settings.
 import errno
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,7 +23,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
@@ -43,6 +41,7 @@ from windlass.server.store.postgres_cluster import (
     remove_leftovers,
     socket_folder,
 )
+from windlass.server.store.postgres_process import Server, serves
 
 if sys.platform != "win32":
     import fcntl
@@ -156,27 +155,6 @@ def status(data_dir: Path) -> Status:
             return Status(True, folder.is_used(), server.pid, major, folder.url(server))
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
-    """A live server, as its postmaster.pid tells it; state: starting, ready, stopping, or empty at first."""
-
-    pid: int
-    socket_dir: str
-    state: str
-
-    def answers(self) -> bool:
-        """Whether somebody listens on the socket."""
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(5)
-            try:
-                client.connect(f"{self.socket_dir}/.s.PGSQL.{PORT}")
-            except (FileNotFoundError, ConnectionRefusedError):
-                return False
-            except BlockingIOError:  # The queue of a busy server is full.
-                return True
-            return True
-
-
 class _DataFolder:
     """One data folder; whatever decides on its server happens inside `locked`."""
 
@@ -232,24 +210,24 @@ class _DataFolder:
         os.close(descriptor)
         return False
 
-    def url(self, server: _Server) -> str:
+    def url(self, server: Server) -> str:
         """The address of the server, password included."""
         password, host = quote(read_password(self.path)), quote(server.socket_dir, safe="")
         return f"postgresql://{NAME}:{password}@/{NAME}?host={host}"
 
-    def find_server(self) -> _Server | None:
+    def find_server(self) -> Server | None:
         """The live server of this cluster; None if the pid file is stale or names a stranger's process."""
         try:
             lines = (self.cluster / "postmaster.pid").read_text().split("\n")
             pid = int(lines[0])
         except (FileNotFoundError, ValueError):
             return None
-        if not _serves(pid, self.cluster):
+        if not serves(pid, self.cluster):
             return None
         lines += [""] * 8
-        return _Server(pid, lines[4], lines[7].strip())
+        return Server(pid, lines[4], lines[7].strip())
 
-    def ensure_running(self) -> _Server:
+    def ensure_running(self) -> Server:
         """Return the server that runs and answers, started if need be."""
         deadline = time.monotonic() + _START_TIMEOUT_S
         orphans_deadline = time.monotonic() + _ORPHANS_TIMEOUT_S
@@ -274,18 +252,18 @@ class _DataFolder:
             time.sleep(_POLL_S)
         raise self._still_recovering()
 
-    def shut_down(self, server: _Server) -> None:
+    def shut_down(self, server: Server) -> None:
         """End the server: fast, and if it will not, at once (it then recovers at the next start)."""
         for how in (signal.SIGINT, signal.SIGQUIT):
-            if _serves(server.pid, self.cluster):
+            if serves(server.pid, self.cluster):
                 os.kill(server.pid, how)
-            if _wait_until(lambda: not _serves(server.pid, self.cluster), _STOP_TIMEOUT_S):
+            if _wait_until(lambda: not serves(server.pid, self.cluster), _STOP_TIMEOUT_S):
                 return
         raise EmbeddedDatabaseError(
             f"PostgreSQL (process {server.pid}) in {self.path} does not stop: look at {self.path / 'postgres.log'}."
         )
 
-    def _launch(self, running: int) -> _Server:
+    def _launch(self, running: int) -> Server:
         """Start a server on the cluster, made if need be; `running` is the lock the server will hold."""
         has_cluster = self.cluster.exists()
         account = Account.by_uid(self.cluster.stat().st_uid) if has_cluster else Account.for_new_cluster()
@@ -325,7 +303,7 @@ class _DataFolder:
         finally:
             os.close(log)
 
-    def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> _Server | None:
+    def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> Server | None:
         """Wait until the new server answers; None if it ended instead."""
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline:
@@ -358,27 +336,6 @@ class _DataFolder:
             f"PostgreSQL in {self.path} is not ready after {_START_TIMEOUT_S:.0f} s, maybe recovering "
             f"from a crash: look at {self.path / 'postgres.log'} and start again."
         )
-
-
-def _serves(pid: int, cluster: Path) -> bool:
-    """Whether a process is alive and is this cluster's server, by its command line or its working folder.
-
-    The number alone proves nothing: it may be a dead child's or, after the machine's restart, a stranger's.
-    """
-    if not Path("/proc/self/cmdline").exists():
-        shown = subprocess.run(
-            ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-        ).stdout
-        return "postgres" in shown and f" -D {cluster} " in f"{shown.strip()} "
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if words[0].rsplit(b"/", 1)[-1] not in (b"postgres", b"postmaster"):
-            return False
-        if (b"-D", os.fsencode(cluster)) in pairwise(words):
-            return True
-        return Path(f"/proc/{pid}/cwd").readlink() == cluster
-    except OSError:  # It ended, or it is not ours to look at.
-        return False
 
 
 def _wait_until(is_done: Callable[[], bool], timeout_s: float) -> bool:

@@ -26,14 +26,14 @@ CREATE TEMP TABLE staged (
 """
 _COLUMNS = ("native_identity", "line", "name", "attributes", "fingerprint")
 
-# A row without a fingerprint only says that its account exists.
+# A row without a fingerprint only says that its account exists; it repeats nothing.
 _DROP_DUPLICATES = """
 WITH repeated AS (
     SELECT native_identity, min(line) AS first FROM staged WHERE fingerprint IS NOT NULL
     GROUP BY native_identity HAVING count(*) > 1
 ), dropped AS (
     DELETE FROM staged USING repeated
-    WHERE staged.native_identity = repeated.native_identity AND line > first
+    WHERE staged.native_identity = repeated.native_identity AND line > first AND fingerprint IS NOT NULL
     RETURNING line, staged.native_identity, first
 )
 SELECT line, native_identity, first, count(*) OVER () AS total FROM dropped ORDER BY line LIMIT $1

@@ -11,7 +11,7 @@ import msgspec
 
 from windlass.server.model.task import Message, Task, noted, now, started
 from windlass.server.store import tasks_sql as sql
-from windlass.server.store.database import Connection, Database, connect
+from windlass.server.store.database import Connection, Database, connect, translated
 from windlass.server.store.tasks import TaskCodec
 
 _SIGN_OF_LIFE = 0x57494E44  # The class of the advisory locks that workers hold.
@@ -70,8 +70,9 @@ class SignOfLife:
     async def show(cls, url: str) -> "SignOfLife":
         """Take a new node number and hold its lock. Raises DatabaseUnavailable."""
         connection = await connect(url, name="windlass worker: sign of life")
-        node = await connection.fetchval("SELECT nextval('node_number')")
-        await connection.execute("SELECT pg_advisory_lock($1, $2)", _SIGN_OF_LIFE, node)
+        with translated():
+            node = await connection.fetchval("SELECT nextval('node_number')")
+            await connection.execute("SELECT pg_advisory_lock($1, $2)", _SIGN_OF_LIFE, node)
         return cls(connection, int(node))
 
     @property
@@ -163,7 +164,8 @@ class LeaseStore:
         is_counted: whether the attempt counts against the task's limit.
         Answers the epoch at which it may be submitted again, or None where somebody else was faster.
         """
-        row = await connection.fetchrow(sql.READ_TO_CHANGE, UUID(task_id))
+        # Locked, for a writer in between would leave the task with a worker that has let go of it.
+        row = await connection.fetchrow(f"{sql.READ_TO_CHANGE} FOR UPDATE", UUID(task_id))
         if row is None or row["epoch"] != epoch or row["completion_status"] is not None:
             return None
         task = noted(self._codec.decode(row["document"]), now(), *messages)

@@ -3,6 +3,7 @@
 A fresh database and one of any earlier release take the same path, so they end up equal.
 """
 
+import logging
 from pathlib import Path
 
 from alembic import command
@@ -13,6 +14,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from windlass.server.errors import DatabaseError
+
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 async def upgrade(url: str, revision: str = "head") -> None:

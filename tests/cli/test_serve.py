@@ -1,0 +1,126 @@
+"""`windlass serve`, `worker` and `migrate`: how they start, say what is wrong, and end."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from windlass.server.store import embedded
+
+
+@pytest.fixture
+def embedded_environment(environment: dict[str, str], passable_tmp: Path, request: pytest.FixtureRequest):
+    """The environment of commands that bring up their own PostgreSQL in a folder of the test's."""
+    folder = passable_tmp / request.node.name[:40]
+    del environment["WINDLASS_DATABASE_URL"]
+    del environment["WINDLASS_KEY_FILE"]
+    environment["WINDLASS_DATA_DIR"] = str(folder)
+    yield folder
+    embedded.stop(folder)
+
+
+def test_a_taken_port_is_one_clear_sentence(windlass):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        result = windlass("serve", "--port", str(port))
+
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"Error: Cannot listen on 127.0.0.1:{port}: Address already in use. "
+        "Choose another --port, or 0 for any free one.\n"
+    )
+
+
+def test_a_database_that_does_not_answer_is_one_clear_sentence(windlass):
+    result = windlass("serve", "--port", "0", WINDLASS_DATABASE_URL="postgresql://nobody@127.0.0.1:9/none")
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: The database does not answer: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("WINDLASS_RETENTION_DAYS", "soon"), ("WINDLASS_TOKEN_LIFETIME_S", "0")])
+def test_a_wrong_setting_is_named_with_its_value(windlass, name: str, value: str):
+    result = windlass("serve", "--port", "0", **{name: value})
+
+    assert result.returncode == 1
+    assert f"{name} is {value!r}" in result.stderr
+
+
+def test_another_key_file_than_the_database_was_set_up_with_is_refused(windlass, tmp_path: Path):
+    first = windlass("migrate")
+
+    result = windlass("migrate", WINDLASS_KEY_FILE=str(tmp_path / "another"))
+
+    assert first.returncode == 0
+    assert result.returncode == 1
+    assert "is not the one this database was set up with" in result.stderr
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_and_the_database_it_started(embedded_environment: Path, start, signal_number):
+    server = start()
+    was_running = embedded.status(embedded_environment).is_running
+
+    server.process.send_signal(signal_number)
+
+    assert server.process.wait(30) == 0
+    assert was_running
+    assert not embedded.status(embedded_environment).is_running
+
+
+def test_the_database_stays_while_another_server_uses_it(embedded_environment: Path, start):
+    first, second = start(), start("--no-worker")
+
+    first.stop()
+
+    assert httpx.post(f"{second.url}/oauth/token", data={"grant_type": "client_credentials"}).status_code == 401
+    second.stop()
+    assert not embedded.status(embedded_environment).is_running
+
+
+def test_the_server_starts_its_database_again_when_that_is_killed(embedded_environment: Path, start):
+    server = start()
+    pid = embedded.status(embedded_environment).pid
+    assert pid is not None
+
+    os.kill(pid, signal.SIGKILL)
+
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        answer = httpx.post(f"{server.url}/oauth/token", auth=("a", "b"), data={"grant_type": "client_credentials"})
+        if answer.status_code == 401:
+            break
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        time.sleep(0.1)
+    assert answer.status_code == 401
+    assert embedded.status(embedded_environment).pid not in (pid, None)
+
+
+def test_a_worker_alone_runs_what_a_server_without_one_takes_in(windlass, start, environment, credentials):
+    server = start("--no-worker")
+    source = windlass("source", "create", "here", "--connector", "unix", "--json")
+    source_id = source.stdout.split('"id": "')[1][:32]
+    sail = credentials | {"SAIL_BASE_URL": server.url}
+    launched = windlass("source", "load-accounts", source_id, **sail)
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "windlass", "worker"], env=environment, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        ready = worker.stdout.readline()
+        waited = windlass("source", "load-entitlements", source_id, "--wait", **sail)
+        worker.terminate()
+
+    assert '"launched": null' in launched.stdout
+    assert ready == "windlass worker ready\n"
+    assert (waited.returncode, worker.returncode) == (0, 0), waited.stderr

@@ -1,0 +1,218 @@
+"""One server without a worker for the whole run, its insides beside it, and tasks in any state.
+
+Nothing runs here by itself, so a test may be sure of every task's state; what workers do is tested elsewhere.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import asyncpg
+import httpx
+import msgspec
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from windlass.server import app
+from windlass.server.config import Settings
+from windlass.server.model.definition import ACCOUNT_AGGREGATION
+from windlass.server.model.principal import ALL_SCOPES, UserLevel
+from windlass.server.model.source import Source
+from windlass.server.model.task import CompletionStatus, Execution, Task, TaskType, ended, new_id, now
+from windlass.server.service.keyring import Keyring
+from windlass.server.service.tokens import Tokens
+from windlass.server.store.principals import PrincipalStore
+
+
+class Installation:
+    """A server reached over real HTTP, and an application on the same database to arrange things with.
+
+    log: what the server wrote to its standard error.
+    """
+
+    def __init__(self, url: str, application: app.Application, portal: BlockingPortal, log: Path) -> None:
+        self.url = url
+        self.application = application
+        self.log = log
+        self._portal = portal
+        self._tokens: dict[object, str] = {}
+
+    def call(self, function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
+        """Run an async function on the application's own event loop."""
+        return self._portal.call(partial(function, *args, **kwargs))
+
+    def execute(self, statement: str) -> None:
+        """Run SQL beside the server."""
+        self.call(self.application.database.write, statement)
+
+    def credentials(
+        self,
+        user_level: UserLevel | None = UserLevel.ORG_ADMIN,
+        scopes: tuple[str, ...] = (ALL_SCOPES,),
+        name: str = "tester",
+    ) -> tuple[str, str]:
+        """The id and secret of a new client."""
+        client, secret = self.call(self.application.tokens.create_client, name, user_level=user_level, scopes=scopes)
+        return client.id, secret
+
+    def token(
+        self,
+        user_level: UserLevel | None = UserLevel.ORG_ADMIN,
+        scopes: tuple[str, ...] = (ALL_SCOPES,),
+        name: str = "tester",
+    ) -> str:
+        """A good access token; made once for those who look alike."""
+        wanted = user_level, scopes, name
+        if wanted not in self._tokens:
+            answer = self.call(self.application.tokens.issue, *self.credentials(*wanted))
+            self._tokens[wanted] = answer["access_token"]
+        return self._tokens[wanted]
+
+    def expired_token(self) -> str:
+        """A token of the installation that was good an hour ago."""
+        keyring = Keyring.load(self.application.settings.key_file)
+        store = PrincipalStore(self.application.database)
+        past = self.call(Tokens.open, store, keyring, lifetime_s=-3600)
+        return self.call(past.issue, *self.credentials())["access_token"]
+
+    def add_task(
+        self,
+        status: CompletionStatus | None = None,
+        *,
+        created: datetime | None = None,
+        completed: datetime | None = None,
+        **fields: object,
+    ) -> Task:
+        """Put a task into the database: pending, or ended with the status."""
+        return self.add_tasks([new_task(status, created=created, completed=completed, **fields)])[0]
+
+    def add_tasks(self, tasks: list[Task]) -> list[Task]:
+        """Put tasks into the database, in one transaction."""
+
+        async def insert() -> None:
+            async with self.application.database.transaction() as connection:
+                for task in tasks:
+                    await self.application.task_store.insert(connection, task, execution=Execution.EXTERNAL)
+
+        self.call(insert)
+        return tasks
+
+    def add_source(self, connector: str = "delimited", settings: Mapping[str, str] | None = None) -> Source:
+        """Register a source; without settings a delimited one that each launch brings its file to."""
+        if settings is None:
+            settings = {"id_column": "id"} if connector == "delimited" else {}
+        return self.call(self.application.sources.create, f"source {uuid.uuid4().hex}", connector, settings)
+
+
+def new_task(
+    status: CompletionStatus | None = None,
+    *,
+    created: datetime | None = None,
+    completed: datetime | None = None,
+    **fields: object,
+) -> Task:
+    """A task, pending or ended with the status; nothing is stored."""
+    created = created or now()
+    task = Task(
+        id=new_id(created),
+        type=TaskType.QUEUED_TASK,
+        unique_name="Sweep",
+        description="Sweeps the floor",
+        launcher="tester",
+        created=created,
+        modified=created,
+        definition=ACCOUNT_AGGREGATION.summary,
+    )
+    task = msgspec.structs.replace(task, **fields)
+    return task if status is None else ended(task, created, status, completed=completed)
+
+
+@pytest.fixture(scope="session")
+def _portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal("asyncio") as portal:
+        yield portal
+
+
+@pytest.fixture(scope="session")
+def _contract_database(postgres_url: str) -> Iterator[str]:
+    """A migrated database that the whole run shares."""
+    name = f"contract_{uuid.uuid4().hex}"
+    admin_url = postgres_url.replace("/windlass?", "/postgres?")
+    asyncio.run(_execute(admin_url, f"CREATE DATABASE {name} TEMPLATE windlass STRATEGY file_copy"))
+    yield postgres_url.replace("/windlass?", f"/{name}?")
+    asyncio.run(_execute(admin_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def installation(_contract_database: str, _portal: BlockingPortal) -> Iterator[Installation]:
+    """The run's server. Whoever counts tasks asks for `no_tasks` as well."""
+    with tempfile.TemporaryDirectory(prefix="windlass-contract-") as folder:
+        data_dir, log = Path(folder), Path(folder, "log")
+        settings = Settings(database_url=_contract_database, data_dir=data_dir, key_file=data_dir / "key")
+        with (
+            _portal.wrap_async_context_manager(app.opened(settings, name="contract tests")) as application,
+            log.open("wb") as stderr,
+        ):
+            process = _serve(settings, stderr)
+            assert process.stdout is not None
+            try:
+                line = process.stdout.readline()
+                assert line.startswith("windlass ready on "), line
+                url = line.removeprefix("windlass ready on ").strip()
+                yield Installation(url, application, _portal, log)
+            finally:
+                process.terminate()
+                process.wait(30)
+                process.stdout.close()
+
+
+def _serve(settings: Settings, stderr: IO[bytes]) -> subprocess.Popen[str]:
+    environment = os.environ | {
+        "WINDLASS_DATABASE_URL": str(settings.database_url),
+        "WINDLASS_DATA_DIR": str(settings.data_dir),
+        "WINDLASS_KEY_FILE": str(settings.key_file),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "windlass", "serve", "--port", "0", "--no-worker"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+
+
+@pytest.fixture
+def no_tasks(installation: Installation) -> None:
+    """The installation's tasks are those that the test makes."""
+    installation.execute("DELETE FROM task")
+
+
+@pytest.fixture(scope="session")
+def anyone(installation: Installation) -> Iterator[httpx.Client]:
+    """An HTTP client without a token, at the server's root."""
+    with httpx.Client(base_url=installation.url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def admin(installation: Installation) -> Iterator[httpx.Client]:
+    """An HTTP client with the token of an administrator, below `/beta`."""
+    headers = {"Authorization": f"Bearer {installation.token()}"}
+    with httpx.Client(base_url=f"{installation.url}/beta", headers=headers, timeout=30) as client:
+        yield client

@@ -1,0 +1,243 @@
+"""The documentation tells the truth: its links lead somewhere, its commands run, and its reference is complete.
+
+How the pages that are run are written:
+
+- `bash` and `python` blocks run in the order of the page, in one shell, on a server that the test has started;
+  the SAIL_* variables are set, as after reading what `make demo` or `windlass client create` said.
+- A `text` block that follows them shows their output: each of its lines occurs in it; `…` stands for any text.
+- A `sh` block is for a person at a terminal. It stands in NOT_RUN, and an HTML comment before it says why.
+"""
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from windlass.cli import windlass
+from windlass.server import config
+from windlass.server.api import routes
+from windlass.server.connectors import _REGISTRY, CONNECTORS
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES_TO_RUN = [ROOT / "README.md", *sorted((DOCS / "tutorial").glob("*.md")), *sorted((DOCS / "how-to").glob("*.md"))]
+
+# Blocks that no test can run, by page and first line.
+NOT_RUN = {
+    "README.md": [
+        "make demo",
+        ". ~/.local/share/windlass/demo.env",
+        "pip install sailpoint==1.4.2",
+        "make test",
+    ],
+    "docs/tutorial/first-aggregation.md": [
+        "make demo DEMO_ARGS=--once",
+        "windlass serve",
+        "export SAIL_BASE_URL=http://127.0.0.1:8080",
+    ],
+    "docs/how-to/aggregate-delimited-files.md": [],
+    "docs/how-to/use-your-own-postgresql.md": [
+        "createuser --pwprompt windlass",
+        "export WINDLASS_DATABASE_URL=postgresql://windlass:PASSWORD@db.example/windlass",
+        "scp node-1:/etc/windlass/key /etc/windlass/key",
+        "windlass serve --host 0.0.0.0 --no-worker",
+    ],
+}
+
+FENCE = re.compile(
+    r"(?P<why><!-- not run: .+ -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+SETTING = re.compile(r"\bWINDLASS_[A-Z_]+\b")
+BETWEEN_BLOCKS = "\x1e"
+
+
+class Block(NamedTuple):
+    language: str
+    text: str
+    is_excused: bool
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks_of(page: Path) -> list[Block]:
+    return [Block(m["language"], m["text"], m["why"] is not None) for m in FENCE.finditer(page.read_text())]
+
+
+def prose_of(page: Path) -> str:
+    return FENCE.sub("", page.read_text())
+
+
+def anchors_of(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", prose_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def is_leading_nowhere(page: Path, target: str) -> bool:
+    path, _, anchor = target.partition("#")
+    found = (page.parent / path).resolve() if path else page
+    return not found.exists() or bool(anchor and anchor not in anchors_of(found))
+
+
+def sections_of(page: Path) -> dict[str, str]:
+    """The text below each heading that is one piece of code, by that code."""
+    parts = re.split(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {h.strip("`"): text for h, text in zip(parts[1::2], parts[2::2], strict=True) if h.startswith("`")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_to_another_page_leads_somewhere(page):
+    targets = [target for target in LINK.findall(prose_of(page)) if "://" not in target]
+
+    assert [target for target in targets if is_leading_nowhere(page, target)] == []
+
+
+def test_every_page_can_be_reached_from_the_index():
+    index = DOCS / "README.md"
+    linked = {(DOCS / target.partition("#")[0]).resolve() for target in LINK.findall(index.read_text())}
+
+    assert [name_of(page) for page in PAGES[1:] if page not in linked | {index}] == []
+
+
+def test_the_reference_has_every_setting_and_no_other():
+    read = set(SETTING.findall(inspect.getsource(config)))
+
+    assert read
+    assert set(SETTING.findall((DOCS / "reference/settings.md").read_text())) == read
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_names_no_setting_that_does_not_exist(page):
+    assert set(SETTING.findall(page.read_text())) - set(SETTING.findall(inspect.getsource(config))) == set()
+
+
+def commands(command: click.Command, name: str) -> dict[str, click.Command]:
+    """The command and all below it, by what is typed."""
+    found = {name: command}
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=name)
+        for child in command.list_commands(context):
+            found |= commands(command.get_command(context, child), f"{name} {child}")
+    return found
+
+
+COMMANDS = commands(windlass, "windlass")
+
+
+def test_the_reference_has_every_command_and_no_other():
+    headings = {heading for heading in sections_of(DOCS / "reference/commands.md") if heading.startswith("windlass")}
+
+    assert headings == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_reference_of_a_command_has_every_option_and_no_other(name):
+    context = click.Context(COMMANDS[name], info_name=name)
+    options = {word for parameter in COMMANDS[name].get_params(context) for word in parameter.opts if word[0] == "-"}
+    section = sections_of(DOCS / "reference/commands.md")[name]
+
+    options -= {"-h", "--help"}  # Told once, for all commands.
+    assert set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE)) == options
+
+
+def served() -> set[tuple[str, str]]:
+    """Method and path of every route; the parts behind them are not needed for asking."""
+    app = routes.build(*[None] * len(inspect.signature(routes.build).parameters))
+    while not isinstance(app, Starlette):
+        app = vars(app)["_app"]
+    return {(method, route.path) for route in app.routes if isinstance(route, Route) for method in route.methods}
+
+
+def test_the_reference_has_every_route_and_no_other():
+    headings = [heading.split(" /") for heading in sections_of(DOCS / "reference/api.md") if " /" in heading]
+
+    assert {(method, f"/{path}") for methods, path in headings for method in methods.split(", ")} == served()
+
+
+def test_the_reference_has_every_key_of_a_message():
+    sources = [path.read_text() for path in (ROOT / "src").rglob("*.py") if path.name != "samples.py"]
+    keys = set(re.findall(r"(?:Message\(\s*MessageType\.\w+,\s*|\b_error\()\"(\w+)\"", "\n".join(sources)))
+
+    assert keys
+    assert (
+        set(re.findall(r"^\| `(\w+)` \| (?:INFO|WARN|ERROR)", (DOCS / "reference/api.md").read_text(), re.MULTILINE))
+        == keys
+    )
+
+
+def test_the_guide_to_delimited_files_has_every_setting_of_theirs_and_no_other():
+    guide = (DOCS / "how-to/aggregate-delimited-files.md").read_text()
+    entry = _REGISTRY["delimited"]
+
+    assert set(re.findall(r"^\| `(\w+)` \|", guide, re.MULTILINE)) == set(entry.required + entry.optional)
+
+
+@pytest.mark.parametrize("connector", CONNECTORS)
+def test_the_reference_of_commands_has_every_connector(connector):
+    assert f"`{connector}`" in sections_of(DOCS / "reference/commands.md")["windlass source create"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_what_is_not_run_is_so_on_purpose_and_says_why(page):
+    for_people = [block for block in blocks_of(page) if block.language == "sh"]
+
+    assert [block.text.partition("\n")[0] for block in for_people] == NOT_RUN.get(name_of(page), [])
+    assert [block.text for block in for_people if not block.is_excused] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in PAGES_TO_RUN], ids=name_of)
+def test_a_page_that_is_not_run_shows_nothing_to_run(page):
+    assert [block for block in blocks_of(page) if block.language in ("bash", "console", "python")] == []
+
+
+@pytest.mark.parametrize("page", PAGES_TO_RUN, ids=name_of)
+def test_the_commands_of_a_page_do_what_it_says(page, server, credentials, tmp_path):
+    script, shown = script_of(blocks_of(page))
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    environment = server.environment | credentials | {"SAIL_BASE_URL": server.url, "HOME": str(folder)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    run = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", script],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stdout
+    outputs = run.stdout.split(BETWEEN_BLOCKS)
+    for place, lines in shown:
+        for line in lines:
+            pattern = re.escape(line.strip()).replace("…", ".*")
+            assert re.search(pattern, outputs[place]), f"{line!r} is not in:\n{outputs[place]}"
+
+
+def script_of(blocks: list[Block]) -> tuple[str, list[tuple[int, list[str]]]]:
+    """One shell script of all blocks to run, and which lines the output of which of them shows."""
+    parts: list[str] = []
+    shown: list[tuple[int, list[str]]] = []
+    for block in blocks:
+        if block.language == "bash":
+            parts.append(block.text)
+        elif block.language == "python":
+            parts.append(f"python3 - <<'END OF PYTHON'\n{block.text}END OF PYTHON\n")
+        elif block.language == "text" and parts:
+            shown.append((len(parts) - 1, [line for line in block.text.splitlines() if line.strip() not in ("", "…")]))
+    return "printf '\\036'\n".join(parts), shown

@@ -1,0 +1,134 @@
+"""The pool survives the loss of its connections, and says in our words that the database is away."""
+
+import asyncio
+import socket
+
+import asyncpg
+import pytest
+from tests.store.shared_database import execute
+
+from windlass.server.errors import DatabaseUnavailable
+from windlass.server.store.database import Database, connect, schema_revision
+
+TERMINATE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
+@pytest.fixture
+def closed_url():
+    """The URL of a server that is not there."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
+    return f"postgresql://nobody:secret@127.0.0.1:{port}/windlass"
+
+
+async def test_reads_go_on_after_every_connection_was_cut(application):
+    database = application.database
+    # Several connections at once, so that the pool holds several that will be dead.
+    await asyncio.gather(*(database.fetch("SELECT pg_sleep(0.05)") for _ in range(8)))
+
+    await execute(database.url, TERMINATE)
+
+    answers = await asyncio.gather(*(database.fetch_value("SELECT 1 + $1", number) for number in range(8)))
+    assert answers == list(range(1, 9))
+
+
+async def test_a_read_that_is_cut_in_the_middle_is_asked_again(application):
+    database = application.database
+    # It waits for a lock, so that it is cut while it runs, and answers once the lock is free.
+    holder = await connect(database.url, name="windlass test: holder")
+    await holder.execute("SELECT pg_advisory_lock(1)")
+    reading = asyncio.create_task(
+        database.fetch("SELECT 42 AS answer FROM (SELECT pg_advisory_lock_shared(1)) AS waited")
+    )
+    while not await holder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        await asyncio.sleep(0.01)
+
+    await holder.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    await holder.close()
+
+    assert (await asyncio.wait_for(reading, 20))[0]["answer"] == 42
+
+
+async def test_a_write_that_is_cut_is_not_asked_again(application):
+    database = application.database
+    holder = await connect(database.url, name="windlass test: holder")
+    await holder.execute("SELECT pg_advisory_lock(2)")
+    writing = asyncio.create_task(database.write("SELECT pg_advisory_lock(2)"))
+    while not await holder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        await asyncio.sleep(0.01)
+
+    await holder.execute(TERMINATE)
+
+    with pytest.raises(DatabaseUnavailable):
+        await asyncio.wait_for(writing, 20)
+    await holder.close()
+
+
+async def test_a_transaction_that_is_cut_leaves_nothing_behind(application):
+    database = application.database
+
+    async def write_and_be_cut():
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO sealed_key (id, sealed) VALUES ('cut', '')")
+            await execute(database.url, TERMINATE)
+            await connection.execute("SELECT 1")
+
+    with pytest.raises(DatabaseUnavailable):
+        await write_and_be_cut()
+
+    assert await database.fetch_value("SELECT count(*) FROM sealed_key WHERE id = 'cut'") == 0
+    async with database.transaction() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_an_exception_rolls_a_transaction_back(application):
+    database = application.database
+
+    async def write_and_fail():
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO sealed_key (id, sealed) VALUES ('undone', '')")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await write_and_fail()
+
+    assert await database.fetch_value("SELECT count(*) FROM sealed_key WHERE id = 'undone'") == 0
+
+
+async def test_a_wrong_statement_is_not_taken_for_an_outage(application):
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await application.database.fetch("SELECT * FROM no_such_table")
+
+
+async def test_a_server_that_is_not_there_is_said_to_be_unavailable(closed_url):
+    for attempt in (
+        lambda: Database.open(closed_url, name="test"),
+        lambda: connect(closed_url, name="test"),
+        lambda: schema_revision(closed_url),
+    ):
+        with pytest.raises(DatabaseUnavailable, match="The database does not answer"):
+            await attempt()
+
+
+async def test_an_outage_does_not_show_the_password(closed_url):
+    with pytest.raises(DatabaseUnavailable) as caught:
+        await connect(closed_url, name="test")
+
+    assert "secret" not in str(caught.value)
+
+
+async def test_json_goes_in_and_comes_out_as_it_was(application):
+    value = {"text": "ü\u2028", "list": [1, 2.5, None, True], "nested": {"a": {}}}
+
+    assert await application.database.fetch_value("SELECT $1::jsonb", value) == value
+
+
+async def test_sessions_say_who_they_are_and_speak_utc(application):
+    database = application.database
+
+    assert await database.fetch_value("SELECT current_setting('application_name')") == "windlass test"
+    assert await database.fetch_value("SELECT current_setting('TimeZone')") == "UTC"
