@@ -59,6 +59,6 @@ def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
     value = environ.get(name)
     if not value:
         return default
-    if not value.isdecimal() or int(value) == 0:
+    if not (value.isascii() and value.isdecimal()) or int(value) == 0:
         raise ConfigurationError(f"{name} is {value!r}; it must be a whole number above 0.")
     return int(value)

@@ -29,7 +29,12 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep until cancelled. Raises DatabaseUnavailable."""
-        await asyncio.gather(self._sweep_orphans(), self._sweep_waiting())
+        sweeps = [asyncio.create_task(self._sweep_orphans()), asyncio.create_task(self._sweep_waiting())]
+        try:
+            await asyncio.gather(*sweeps)
+        finally:
+            for sweep in sweeps:  # One that fails leaves the other running.
+                sweep.cancel()
 
     async def _sweep_orphans(self) -> None:
         while True:

@@ -16,7 +16,7 @@ from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progre
 from windlass.server.engine.sweeper import Sweeper
 from windlass.server.errors import DatabaseUnavailable, Fenced, NotFound
 from windlass.server.model.definition import TaskDefinition
-from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome, ended, now, progressed
+from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome, Task, ended, now, progressed
 from windlass.server.store.database import Database
 from windlass.server.store.leases import LEASE, Lease, LeaseStore, SignOfLife
 from windlass.server.store.sources import SourceStore
@@ -31,13 +31,17 @@ _RECONNECT_S = 0.5
 
 
 class Running:
-    """One task in this worker's hands. held: the process may still speak for the task."""
+    """One task in this worker's hands.
+
+    is_held: the process may still speak for the task. progress: the last it reported, written or not.
+    """
 
     def __init__(self, lease: Lease, process: JobProcess) -> None:
         self.lease = lease
         self.process = process
         self.is_held = True
         self.is_asked_to_stop = False
+        self.progress: Progress | None = None
 
     def drop(self) -> None:
         """The lease is gone: end the process and let it write nothing more."""
@@ -68,6 +72,7 @@ class Worker:
         self._sweeper = Sweeper(database, leases, self._attempts)
         self._running: dict[str, Running] = {}
         self._node = 0
+        self._is_open = False  # Whether the present session takes up tasks.
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, through every loss of the database; then hand back what is unfinished."""
@@ -83,6 +88,7 @@ class Worker:
     async def _session(self, stop: asyncio.Event) -> None:
         life = await SignOfLife.show(self._database.url)
         self._node = life.node
+        self._is_open = True
         end = asyncio.Event()
         log.info("worker %d: ready with %d slots", self._node, self._slots)
         duties = [
@@ -95,6 +101,7 @@ class Worker:
         try:
             await asyncio.wait([*duties, consuming], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._is_open = False
             end.set()
             for running in self._running.values():
                 running.drop()
@@ -126,6 +133,10 @@ class Worker:
             message = Message(MessageType.ERROR, "source_not_found", str(error))
             await self._attempts.end(task.id, lease.epoch, CompletionStatus.ERROR, message)
             return
+        if not self._is_open:
+            # The session ended while the task was being taken up, too early for its job to be ended with it.
+            await self._attempts.hand_back(task.id, lease.epoch, is_counted=False)
+            return
         process = JobProcess.start(
             JobSpec(
                 job=definition.job,
@@ -148,7 +159,6 @@ class Worker:
 
     async def _listen(self, running: Running) -> Outcome | None:
         """Write the job's progress as it comes, four times a second at most; answer its outcome if it has one."""
-        latest: Progress | None = None
         outcome: Outcome | None = None
         news = asyncio.Event()
 
@@ -156,8 +166,8 @@ class Worker:
             while True:
                 await news.wait()
                 news.clear()
-                if latest is not None:
-                    await self._write_progress(running, latest)
+                if running.progress is not None:
+                    await self._write_progress(running, running.progress)
                 await asyncio.sleep(PROGRESS_INTERVAL_S)
 
         writing = asyncio.create_task(write_progress())
@@ -166,7 +176,7 @@ class Worker:
                 if isinstance(event, Finished):
                     outcome = event.outcome
                 else:
-                    latest = event
+                    running.progress = event
                     news.set()
         finally:
             writing.cancel()
@@ -210,20 +220,22 @@ class Worker:
                 is_passing=outcome is not None,
             )
             return
-        result = outcome
-        try:
-            await self._tasks.change(
-                task_id,
-                lambda task: ended(
-                    task,
-                    now(),
-                    result.status,
-                    attributes=result.attributes,
-                    returns=result.returns,
-                    messages=result.messages,
-                ),
-                epoch=lease.epoch,
+        result, last = outcome, running.progress
+
+        def end(task: Task) -> Task:
+            if last is not None:  # It may have come too soon after the one before to be written.
+                task = progressed(task, now(), last.text, last.percent)
+            return ended(
+                task,
+                now(),
+                result.status,
+                attributes=result.attributes,
+                returns=result.returns,
+                messages=result.messages,
             )
+
+        try:
+            await self._tasks.change(task_id, end, epoch=lease.epoch)
             log.info("task %s: ended %s", task_id, result.status)
         except Fenced:
             log.info("task %s: ended by another while its job finished", task_id)

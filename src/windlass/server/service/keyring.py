@@ -6,6 +6,7 @@ Every node that shares a database must have the same key file; the database keep
 import hmac
 import os
 import secrets
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -76,8 +77,7 @@ def _make_if_missing(path: Path) -> None:
     """Write a new key aside and link it into place, so that of several first starts one wins and none sees half."""
     if path.exists():
         return
-    aside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
     try:
         os.write(descriptor, secrets.token_bytes(_KEY_BYTES))
         os.fsync(descriptor)
@@ -85,4 +85,4 @@ def _make_if_missing(path: Path) -> None:
             os.link(aside, path)
     finally:
         os.close(descriptor)
-        aside.unlink()
+        Path(aside).unlink()

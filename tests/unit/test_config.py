@@ -1,0 +1,44 @@
+"""Settings: the environment, the flags that win over it, and the defaults."""
+
+from pathlib import Path
+
+import pytest
+
+from windlass.server.config import Settings
+from windlass.server.errors import ConfigurationError
+
+
+def test_flags_win_over_the_environment():
+    environ = {"WINDLASS_DATA_DIR": "/from/environment", "WINDLASS_DATABASE_URL": "postgresql://environment"}
+
+    settings = Settings.load(environ, data_dir=Path("/from/flag"), database_url="postgresql://flag")
+
+    assert (settings.data_dir, settings.database_url) == (Path("/from/flag"), "postgresql://flag")
+
+
+def test_empty_variables_count_as_unset():
+    settings = Settings.load({"WINDLASS_DATABASE_URL": "", "WINDLASS_RETENTION_DAYS": ""}, data_dir=Path("/d"))
+
+    assert (settings.database_url, settings.retention_days) == (None, 90)
+
+
+def test_the_key_stands_in_the_data_folder_unless_named():
+    assert Settings.load({}, data_dir=Path("/d")).key_file == Path("/d/key")
+    assert Settings.load({"WINDLASS_KEY_FILE": "/k"}, data_dir=Path("/d")).key_file == Path("/k")
+
+
+def test_root_keeps_its_data_in_var_lib_and_others_in_their_data_home(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    root = Settings.load({"XDG_DATA_HOME": "/home/ada/data"}).data_dir
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    ada = Settings.load({"XDG_DATA_HOME": "/home/ada/data"}).data_dir
+    plain = Settings.load({}).data_dir
+
+    assert (root, ada) == (Path("/var/lib/windlass"), Path("/home/ada/data/windlass"))
+    assert plain == Path.home() / ".local/share/windlass"
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "ten", "1.5", "٣"])
+def test_a_number_of_days_that_is_none_is_refused_by_name(value: str):
+    with pytest.raises(ConfigurationError, match="WINDLASS_RETENTION_DAYS is"):
+        Settings.load({"WINDLASS_RETENTION_DAYS": value})
