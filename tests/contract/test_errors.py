@@ -54,10 +54,7 @@ def send(installation, anyone):
 def level_cases():
     for name, (*_, levels, _) in OPERATIONS.items():
         for level in UserLevel:
-            marks = ()
-            if name == "load-entitlements" and level in SOURCE_LEVELS - levels:
-                marks = pytest.mark.xfail(reason="model/principal.py grants LOAD_ENTITLEMENTS to source admins")
-            yield pytest.param(name, level, level in levels, marks=marks)
+            yield name, level, level in levels
 
 
 @pytest.mark.parametrize(("name", "level", "may"), list(level_cases()))

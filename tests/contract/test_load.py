@@ -86,7 +86,6 @@ WITH_FILE = {
     "unquoted names": multipart((b"name=file; filename=accounts.csv", b"id\n1\n")),
     "an encoded file name": multipart((b"name=file; filename=a.csv; filename*=utf-8''%C3%A4.csv", b"id\n1\n")),
     "a media type": multipart((b'name="file"; filename="a.csv"\r\nContent-Type: text/csv', b"id\n1\n")),
-    "no file name": multipart((b'name="file"', b"id\n1\n")),
     "a flag beside it": multipart((b'name="disableOptimization"', b"true"), (b'name="file"; filename="a"', b"id\n1\n")),
     "a flag behind it": multipart((b'name="file"; filename="a"', b"id\n1\n"), (b"name=disableOptimization", b"true")),
 }
@@ -271,10 +270,20 @@ def test_a_body_that_makes_no_sense_is_refused(delimited, launch, body, named):
     assert named in answer.json()["causes"][0]["text"]
 
 
-def test_a_file_that_is_cut_short_is_refused(delimited, launch):
-    content = b"--x\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\nid\n1"
+WHOLE, _ = multipart(FILE_PART, boundary="x")
 
-    assert launch(delimited.id, content, BOUNDARY_X).status_code == 400
+
+@pytest.mark.parametrize("length", range(1, len(WHOLE) - 3))
+def test_a_form_that_is_cut_short_anywhere_is_refused(installation, launch, length):
+    has_a_path = installation.add_source("delimited", {"id_column": "id", "path": "/etc/passwd"})
+
+    assert_refused(launch(has_a_path.id, WHOLE[:length], BOUNDARY_X), code="400.0 Bad Request Syntax")
+
+
+def test_a_file_sent_as_text_is_refused_for_its_bytes_are_lost(delimited, launch):
+    answer = launch(delimited.id, *multipart((b'name="file"', b"id\n\xe4\n")))
+
+    assert_refused(answer, "file name")
 
 
 @pytest.mark.parametrize(("content", "content_type"), [

@@ -270,6 +270,13 @@ def test_head_has_the_headers_of_get_and_no_body(installation, admin, no_tasks, 
     assert own <= head.headers.keys()
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_only_the_list_of_pending_tasks_calls_itself_deprecated(admin, method):
+    ended, pending = (admin.request(method, path).headers for path in LISTS)
+
+    assert (ended.get("X-Deprecated"), pending.get("X-Deprecated")) == (None, "true")
+
+
 REFUSED = [
     ("limit=251", "limit"), ("limit=-1", "limit"), ("limit=abc", "limit"), ("limit=", "limit"),
     ("limit=1.0", "limit"), ("limit=1&limit=1", "limit"), ("limit=%D9%A1", "limit"), ("limit=9" + "9" * 5000, "limit"),

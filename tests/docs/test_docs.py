@@ -54,7 +54,7 @@ NOT_RUN = {
 }
 
 FENCE = re.compile(
-    r"(?P<why><!-- not run: .+ -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?P<why><!-- not run: [^\n]+ -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 SETTING = re.compile(r"\bWINDLASS_[A-Z_]+\b")
@@ -186,6 +186,15 @@ def test_the_guide_to_delimited_files_has_every_setting_of_theirs_and_no_other()
 @pytest.mark.parametrize("connector", CONNECTORS)
 def test_the_reference_of_commands_has_every_connector(connector):
     assert f"`{connector}`" in sections_of(DOCS / "reference/commands.md")["windlass source create"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_block_is_seen_and_of_a_known_kind(page):
+    fences = re.findall(r"^ *```", page.read_text(), re.MULTILINE)
+    blocks = blocks_of(page)
+
+    assert len(fences) == 2 * len(blocks)
+    assert {block.language for block in blocks} <= {"bash", "python", "sh", "text", "json"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

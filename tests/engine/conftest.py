@@ -1,13 +1,14 @@
 """Workers that run the jobs of jobs.py, in this process, and tasks for them."""
 
 import asyncio
+from contextlib import suppress
 
 import psutil
 import pytest
-
 from tests.engine import jobs
 from tests.store.examples import insert, row_of, task_of, until
 from tests.store.shared_database import database_url, module_database_url
+
 from windlass.server.engine import queue
 from windlass.server.engine.worker import Worker
 
@@ -22,7 +23,7 @@ class Working:
         self._stop = asyncio.Event()
         self._running = asyncio.create_task(worker.run(self._stop))
 
-    async def stop(self, timeout_s=30):
+    async def stop(self, timeout_s=15):
         """Have it stop in good order; raises what it raised."""
         self._stop.set()
         await asyncio.wait_for(self._running, timeout_s)
@@ -30,6 +31,16 @@ class Working:
     @property
     def has_stopped(self):
         return self._running.done()
+
+
+def job_processes(worker_pid=None):
+    """The job processes of the workers in a process, this one by default."""
+    found = []
+    for child in psutil.Process(worker_pid).children():
+        with suppress(psutil.NoSuchProcess):  # A zombie counts as gone, too.
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 @pytest.fixture
@@ -50,9 +61,13 @@ async def work(application):
         return started[-1]
 
     yield work
-    for working in started:
-        await working.stop()
-    assert [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())] == []
+    try:
+        for working in started:
+            await working.stop()
+        assert job_processes() == []
+    finally:
+        for process in job_processes():
+            process.kill()
 
 
 @pytest.fixture
@@ -103,13 +118,12 @@ class Launched:
 def launch(application, source):
     """Inserts a task for a test job and puts it into the queue."""
 
-    async def launch(job, *, max_attempts=1, is_submitted=True, source_id=None, **arguments):
+    async def launch(job, *, max_attempts=1, source_id=None, **arguments):
         definition = jobs.DEFINITIONS[f"Test {job.__name__}"]
         task = task_of(source_id=source_id or source.id, definition=definition)
         await insert(application, task, arguments=arguments, max_attempts=max_attempts, holds_source=True)
-        if is_submitted:
-            async with application.database.transaction() as connection:
-                await queue.submit(connection, task.id, 0)
+        async with application.database.transaction() as connection:
+            await queue.submit(connection, task.id, 0)
         return Launched(application, task)
 
     return launch
@@ -117,12 +131,10 @@ def launch(application, source):
 
 @pytest.fixture
 def job_process():
-    """Finds the one job process that runs, as a psutil.Process."""
+    """Finds the one job process that the workers in a process run, as a psutil.Process."""
 
-    def find():
-        children = psutil.Process().children()
-        found = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-        assert len(found) == 1, found
-        return found[0]
+    def find(worker_pid=None):
+        (found,) = job_processes(worker_pid)
+        return found
 
     return find

@@ -65,7 +65,7 @@ async def ignore_cancel(job):
     """
     code = "import sys, time\nwhile True: print('alive', file=open(sys.argv[1], 'a')); time.sleep(0.02)"
     subprocess.Popen([sys.executable, "-c", code, job.arguments["trace"]])
-    job.report("Started", 1)
+    job.report("Deaf", 1)
     while True:
         time.sleep(1)
 

@@ -5,10 +5,9 @@ import os
 import signal
 
 import pytest
-
 from tests.engine import jobs
-from tests.store.examples import until
-from windlass.server.engine import worker
+
+from windlass.server.engine import sweeper
 from windlass.server.model.task import CompletionStatus, MessageType
 
 
@@ -26,10 +25,10 @@ async def test_a_job_that_succeeds_ends_its_task_with_its_results(work, launch, 
     assert ended.created <= ended.launched <= ended.completed
 
 
-async def test_a_worker_takes_up_what_was_launched_before_it_came_and_after(work, launch, tmp_path):
-    before = [await launch(jobs.succeed) for _ in range(1)]
+async def test_a_worker_takes_up_what_was_launched_before_it_came_and_after(work, launch):
+    before = await launch(jobs.succeed)
     await work()
-    await before[0].ended()
+    await before.ended()
 
     after = await launch(jobs.succeed)
 
@@ -39,9 +38,7 @@ async def test_a_worker_takes_up_what_was_launched_before_it_came_and_after(work
 async def test_each_task_runs_once_though_many_workers_wait(work, launch, application, tmp_path):
     for _ in range(3):
         await work()
-    sources = [
-        await application.sources.create(f"Source {n}", "delimited", {"id_column": "id"}) for n in range(6)
-    ]
+    sources = [await application.sources.create(f"Source {n}", "delimited", {"id_column": "id"}) for n in range(6)]
     tasks = [await launch(jobs.remember, source_id=each.id, traces=str(tmp_path)) for each in sources]
 
     for task in tasks:
@@ -110,9 +107,7 @@ async def test_a_killed_job_is_started_again_and_says_so(work, launch, job_proce
     assert ended.launched == first.launched
     (message,) = ended.messages
     assert (message.type, message.key) == (MessageType.WARN, "task_attempt_lost")
-    assert message.text == (
-        "Attempt 1 of 3 was lost: the job's process was killed by SIGKILL. The task starts again."
-    )
+    assert message.text == ("Attempt 1 of 3 was lost: the job's process was killed by SIGKILL. The task starts again.")
     row = await task.row()
     assert (row["attempts"], row["node"] is not None) == (2, True)
 
@@ -128,10 +123,7 @@ async def test_a_job_that_dies_in_every_attempt_ends_in_error(work, launch, tmp_
 
     assert ended.completion_status is CompletionStatus.ERROR
     assert [each.type for each in ended.messages] == [MessageType.WARN, MessageType.WARN, MessageType.ERROR]
-    assert (
-        ended.messages[-1].text
-        == f"Attempt 3 of 3 was lost: the job's process {how}. There is no further attempt."
-    )
+    assert ended.messages[-1].text == f"Attempt 3 of 3 was lost: the job's process {how}. There is no further attempt."
     assert (await task.row())["attempts"] == 3
 
 
@@ -174,9 +166,7 @@ async def test_a_stopped_worker_hands_its_task_back_and_another_finishes_it(work
     assert (await task.row())["attempts"] == 1
 
 
-async def test_a_worker_that_is_told_to_stop_as_a_task_starts_lets_go_of_it(
-    work, launch, application, monkeypatch
-):
+async def test_a_worker_that_is_told_to_stop_as_a_task_starts_lets_go_of_it(work, launch, application, monkeypatch):
     """The task is already leased, and its job not yet there to be ended."""
     started, go_on = asyncio.Event(), asyncio.Event()
     start = application.lease_store.start
@@ -192,11 +182,8 @@ async def test_a_worker_that_is_told_to_stop_as_a_task_starts_lets_go_of_it(
     working = await work()
     await asyncio.wait_for(started.wait(), 20)
 
-    stopping = asyncio.create_task(working.stop(timeout_s=10))
-    await asyncio.sleep(0)
-    await until(lambda: application.lease_store.start is start_slowly)
     asyncio.get_running_loop().call_later(0.3, go_on.set)
-    await stopping
+    await working.stop(timeout_s=10)
 
     row = await task.row()
     assert (row["completion_status"], row["node"], row["attempts"]) == (None, None, 0)
@@ -210,10 +197,35 @@ async def test_an_idle_worker_stops_at_once(work):
     assert working.has_stopped
 
 
-async def test_a_lost_queue_entry_is_made_again(work, launch, application, monkeypatch):
-    monkeypatch.setattr(worker.Sweeper.__module__ + ".WAITING_INTERVAL_S", 0.2, raising=True)
-    task = await launch(jobs.succeed, is_submitted=False)
+async def test_a_task_whose_queue_entry_is_missing_is_submitted_again(work, launch, application, monkeypatch):
+    monkeypatch.setattr(sweeper, "WAITING_INTERVAL_S", 0.2)
+    task = await launch(jobs.succeed)
     await application.database.write("DELETE FROM queue.pgqueuer")
     await work()
 
     assert (await task.ended()).completion_status is CompletionStatus.WARNING
+
+
+async def test_a_task_taken_up_while_the_others_are_looked_at_is_not_given_up(
+    work, launch, application, monkeypatch, tmp_path
+):
+    watch = application.lease_store.watch
+
+    async def watch_slowly(task_ids):
+        watched = await watch(task_ids)
+        await asyncio.sleep(0.5)
+        return watched
+
+    monkeypatch.setattr(application.lease_store, "watch", watch_slowly)
+    done = tmp_path / "done"
+    first = await launch(jobs.wait, done=str(done))
+    await work()
+    await first.running()
+    source = await application.sources.create("Second", "delimited", {"id_column": "id"})
+    second = await launch(jobs.wait, source_id=source.id, done=str(done))
+    await second.running()
+    asyncio.get_running_loop().call_later(1, done.touch)
+
+    for task in (first, second):
+        assert (await task.ended()).completion_status is CompletionStatus.SUCCESS
+        assert (await task.row())["epoch"] == 2  # Started, and ended.

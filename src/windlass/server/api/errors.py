@@ -1,19 +1,16 @@
-"""How refusals and faults look on the wire, and the request id that every answer carries.
+"""How refusals and faults look on the wire.
 
 Source: wire contract §7.
 """
 
 import logging
-import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from windlass.server.errors import (
     ConfigurationError,
@@ -26,8 +23,6 @@ from windlass.server.model.task import LOCALE
 from windlass.server.service.tokens import TokenRejected
 
 log = logging.getLogger(__name__)
-
-REQUEST_ID = "SLPT-Request-ID"
 
 # status: (detailCode, the general text)
 _KINDS = {
@@ -114,6 +109,10 @@ def _on_database_unavailable(request: Request, error: Exception) -> Response:
     return _answer(request, 503, "The database does not answer; try again.", headers={"Retry-After": "1"})
 
 
+def _on_disconnect(request: Request, error: Exception) -> Response:
+    return _answer(request, 400, "The body was cut off.", kind=_BAD_SYNTAX)  # Nobody is there to read it.
+
+
 def _on_fault(request: Request, error: Exception) -> Response:
     request_id = request.scope["windlass.request_id"]
     log.error("%s %s failed (%s)", request.method, request.url.path, request_id, exc_info=error)
@@ -128,34 +127,6 @@ HANDLERS = {
     PermissionDenied: _on_permission_denied,
     TokenRejected: _on_token_rejected,
     DatabaseUnavailable: _on_database_unavailable,
+    ClientDisconnect: _on_disconnect,
     Exception: _on_fault,
 }
-
-
-class RequestIds:
-    """The outermost layer: gives each request its id, and says it in the answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = scope["windlass.request_id"] = uuid.uuid4().hex
-        is_answered = False
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal is_answered
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
-            await send(message)
-            is_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
-
-        try:
-            await self._app(scope, receive, send_with_id)
-        except Exception:
-            # The framework raises a fault again once it is answered; an answer cut short must be seen as such.
-            if not is_answered:
-                raise

@@ -7,16 +7,15 @@ import base64
 from urllib.parse import unquote_plus
 
 import msgspec
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from windlass.server.api import parameters
 from windlass.server.api.errors import json_response
+from windlass.server.api.forms import FORMS, read_form
+from windlass.server.errors import InvalidRequest
 from windlass.server.service.tokens import ClientRejected, Tokens
 
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -59,18 +58,18 @@ def _refusal(error: str, description: str) -> Response:
 async def _form(request: Request) -> dict[str, str]:
     if {"client_id", "client_secret"} & request.query_params.keys():
         raise _Rejected("invalid_request", "Credentials in the query string are not accepted; send them in the body.")
-    if parameters.media_type(request) not in _FORMS:
+    if parameters.media_type(request) not in FORMS:
         if request.headers.get("content-type"):
-            raise _Rejected("invalid_request", f"The body must be {_FORMS[0]} or {_FORMS[1]}.")
+            raise _Rejected("invalid_request", f"The body must be {' or '.join(FORMS)}.")
         return {}
     try:
-        items = (await request.form(max_files=0, max_fields=20, max_part_size=16_384)).multi_items()
-    except (HTTPException, UnicodeError) as error:
-        raise _Rejected("invalid_request", f"The body cannot be read: {error}") from error
-    form = {name: value for name, value in items if not isinstance(value, UploadFile)}
-    if len(form) != len(items):
-        raise _Rejected("invalid_request", "A parameter is given more than once.")
-    return form
+        async with read_form(request, max_files=0) as fields:
+            form = {name: value for name, value in fields.multi_items() if isinstance(value, str)}
+            if len(form) != len(fields.multi_items()):
+                raise _Rejected("invalid_request", "A parameter is given more than once.")
+            return form
+    except InvalidRequest as error:
+        raise _Rejected("invalid_request", str(error)) from error
 
 
 def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:

@@ -9,7 +9,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from windlass.server.api.authentication import Endpoint, Operation, guarded
-from windlass.server.api.errors import HANDLERS, RequestIds
+from windlass.server.api.envelope import Envelope
+from windlass.server.api.errors import HANDLERS
 from windlass.server.api.oauth import OAuthApi
 from windlass.server.api.sources import SourcesApi
 from windlass.server.api.task_status import TaskStatusApi
@@ -44,7 +45,7 @@ def build(tokens: Tokens, tasks: TaskService, launches: Launches) -> ASGIApp:
     for method, path, permission, operation in table:
         by_path.setdefault(path, {})[method] = guarded(tokens, permission, operation)
     routes = [Route(path, _by_method(endpoints), methods=list(endpoints)) for path, endpoints in by_path.items()]
-    return RequestIds(TolerantPaths(Starlette(routes=routes, exception_handlers=HANDLERS)))
+    return Envelope(TolerantPaths(Starlette(routes=routes, exception_handlers=HANDLERS)))
 
 
 def _by_method(endpoints: dict[str, Endpoint]) -> Endpoint:
@@ -64,7 +65,7 @@ class TolerantPaths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, its path made plain."""
-        if scope["type"] == "http" and ("//" in scope["path"] or scope["path"].endswith("/")):
+        if "//" in scope["path"] or scope["path"].endswith("/"):
             path = _SLASHES.sub("/", scope["path"]).rstrip("/") or "/"
             scope = {**scope, "path": path, "raw_path": path.encode()}
         await self._app(scope, receive, send)

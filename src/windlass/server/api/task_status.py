@@ -30,8 +30,10 @@ class TaskStatusApi:
         return await self._list(Which.ENDED, parameters.page_of(request, is_sortable=True))
 
     async def list_pending(self, request: Request, principal: Principal) -> Response:
-        """Tasks that have not ended, newest first."""
-        return await self._list(Which.PENDING, parameters.page_of(request, is_sortable=False))
+        """Tasks that have not ended, newest first; the operation calls itself deprecated, as its model does."""
+        answer = await self._list(Which.PENDING, parameters.page_of(request, is_sortable=False))
+        answer.headers["X-Deprecated"] = "true"
+        return answer
 
     async def get(self, request: Request, principal: Principal) -> Response:
         """One task."""

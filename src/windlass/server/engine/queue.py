@@ -24,6 +24,7 @@ from pgqueuer.domain.types import Channel
 
 from windlass.server.errors import DatabaseUnavailable
 from windlass.server.store.database import Connection, connect, translated
+from windlass.server.store.leases import LEASE
 
 _ENTRYPOINT = "task"
 _MADE_BY = f"PgQueuer {version('pgqueuer')}"
@@ -93,7 +94,13 @@ async def consume(url: str, handle: Callable[[str], Awaitable[None]], *, slots: 
         stopping = asyncio.create_task(watch_stop())
         try:
             # The library wants room for two batches; a batch of one leaves the other jobs to other workers.
-            await manager.run(batch_size=1, max_concurrent_tasks=max(2, slots), dequeue_timeout=timedelta(seconds=5))
+            # An entry whose worker died before it held the task's lease is waited for as long as a lease.
+            await manager.run(
+                batch_size=1,
+                max_concurrent_tasks=max(2, slots),
+                dequeue_timeout=timedelta(seconds=5),
+                heartbeat_timeout=LEASE,
+            )
         finally:
             stopping.cancel()
             connection.remove_termination_listener(on_termination)

@@ -243,9 +243,10 @@ class Worker:
     async def _watch(self, life: SignOfLife) -> None:
         """See, five times a second, which tasks were cleared or are to stop. Returns when the session is lost."""
         while life.is_shown:
-            if self._running:
-                watched = await self._leases.watch(list(self._running))
-                for task_id, running in list(self._running.items()):
+            # Those that are taken up while the database answers are none of this look's.
+            if looked_at := dict(self._running):
+                watched = await self._leases.watch(list(looked_at))
+                for task_id, running in looked_at.items():
                     seen = watched.get(task_id)
                     if seen is None or seen.is_final or seen.epoch != running.lease.epoch:
                         log.info("task %s: no longer ours; its job is ended", task_id)

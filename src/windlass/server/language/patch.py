@@ -20,15 +20,12 @@ class Operation(msgspec.Struct, frozen=True):
     value: Any = None
 
 
-_decoder = msgspec.json.Decoder(list[Operation] | Operation)
-
-
 def parse(body: bytes) -> list[Operation]:
     """The operations of a patch; a lone one counts as a list of one. Raises InvalidRequest."""
     if not body.strip():
         raise InvalidRequest("The body is empty; send a list of JSON Patch operations.", is_syntax=True)
     try:
-        decoded = _decoder.decode(body)
+        decoded = msgspec.convert(msgspec.json.decode(body), list[Operation] | Operation)
     except msgspec.ValidationError as error:
         raise InvalidRequest(
             f"The patch is not a list of operations with `op`, `path` and `value`: {error}."

@@ -57,7 +57,9 @@ WRITE_TASKS = Permission(
     frozenset({"idn:task-management:write"}), _EVERY_LEVEL - {UserLevel.HELPDESK}, is_user_only=True
 )
 LOAD_ACCOUNTS = Permission(frozenset({"idn:sources:manage"}), _SOURCE_LEVELS, is_user_only=True)
-LOAD_ENTITLEMENTS = Permission(frozenset({"idn:entitlement:manage"}), _SOURCE_LEVELS, is_user_only=True)
+LOAD_ENTITLEMENTS = Permission(
+    frozenset({"idn:entitlement:manage"}), frozenset({UserLevel.ORG_ADMIN}), is_user_only=True
+)
 
 
 def refusal(principal: Principal, permission: Permission) -> str | None:

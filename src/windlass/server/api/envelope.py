@@ -1,0 +1,71 @@
+"""What every answer carries, whatever it answers: its request id, its date, and headers spelled as documented.
+
+Source: wire contract §7.
+"""
+
+import time
+import uuid
+from email.utils import formatdate
+from functools import cache, lru_cache
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_ID = b"SLPT-Request-ID"
+
+_SPELLED = {name.lower(): name for name in (REQUEST_ID, b"WWW-Authenticate", b"ETag")}
+# The web server looks for these itself, in lower case.
+_FRAMING = (b"content-length", b"transfer-encoding", b"connection")
+
+
+class Envelope:
+    """The outermost layer: gives each request its id, and finishes the head of its answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request_id = scope["windlass.request_id"] = uuid.uuid4().hex
+        is_answered = False
+
+        async def send_enveloped(message: Message) -> None:
+            nonlocal is_answered
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    (_spelled(REQUEST_ID.lower()), request_id.encode()),
+                    (_spelled(b"date"), _date(int(time.time()))),
+                    *((_spelled(name), value) for name, value in message["headers"]),
+                ]
+            await send(message)
+            is_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+        try:
+            await self._app(scope, receive, send_enveloped)
+        except Exception:
+            # The framework raises a fault again once it is answered; an answer cut short must be seen as such.
+            if not is_answered:
+                raise
+
+
+class _HeaderName(bytes):
+    """A header's name that keeps its spelling.
+
+    Names are the same in any case, but one official client hands them on in a plain dictionary, where its users
+    look for `X-Total-Count`; the web server would send all of them in lower case.
+    """
+
+    def lower(self) -> "_HeaderName":
+        return self
+
+
+@cache
+def _spelled(name: bytes) -> bytes:
+    """The name, in lower case, as documents write it."""
+    if name in _FRAMING:
+        return name
+    return _HeaderName(_SPELLED.get(name) or b"-".join(word.capitalize() for word in name.split(b"-")))
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()

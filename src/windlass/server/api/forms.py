@@ -1,0 +1,62 @@
+"""Form bodies, read by the web framework's parsers: whole, or refused."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from windlass.server.api.parameters import media_type
+from windlass.server.errors import InvalidRequest
+
+MULTIPART = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
+FORMS = (MULTIPART, URLENCODED)
+
+_FIELDS_AT_MOST = 20
+_FIELD_BYTES = 16_384
+_END_BYTES = 4_096  # Room for the closing boundary and whatever little comes after it.
+
+
+@asynccontextmanager
+async def read_form(request: Request, *, max_files: int) -> AsyncIterator[FormData]:
+    """The form in the body; its files lie on disk and are closed at the end. Raises InvalidRequest.
+
+    A body that ends before its closing boundary was cut off: what it has lost is not known, so nothing of it counts.
+    """
+    try:
+        form = await (_multipart(request, max_files) if media_type(request) == MULTIPART else request.form())
+    except (MultiPartException, HTTPException, UnicodeError) as error:
+        reason = getattr(error, "message", None) or getattr(error, "detail", None) or error
+        raise InvalidRequest(f"The form cannot be read: {reason}", is_syntax=True) from error
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+async def _multipart(request: Request, max_files: int) -> FormData:
+    end = b""
+
+    async def noting_the_end() -> AsyncGenerator[bytes, None]:
+        nonlocal end
+        async for chunk in request.stream():
+            end = (end + chunk)[-_END_BYTES:]
+            yield chunk
+
+    parser = MultiPartParser(
+        request.headers,
+        noting_the_end(),
+        max_files=max_files,
+        max_fields=_FIELDS_AT_MOST,
+        max_part_size=_FIELD_BYTES,
+    )
+    form = await parser.parse()
+    boundary = parse_options_header(request.headers["content-type"])[1][b"boundary"]
+    if end and b"--%b--" % boundary not in end:
+        await form.close()
+        raise MultiPartException("it ends before its closing boundary; send it again.")
+    return form

@@ -1,0 +1,261 @@
+"""Whatever is killed in the middle of an aggregation, its task ends as if nothing had been: without help, and once.
+
+Each round kills at a moment of its own, drawn from WINDLASS_CHAOS_SEED (printed), in WINDLASS_CHAOS_ROUNDS rounds.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import msgspec
+import psutil
+import pytest
+from tests.conftest import sign_in
+from tests.store.examples import until
+
+ROUNDS = int(os.environ.get("WINDLASS_CHAOS_ROUNDS", "2"))
+SEED = int(os.environ.get("WINDLASS_CHAOS_SEED", random.SystemRandom().randrange(1 << 32)))
+ROWS = 100_000
+COUNTS = ("total", "created", "updated", "deleted", "optimized", "ignored")
+COPY = """
+INSERT INTO account (source_id, native_identity, name, attributes, fingerprint)
+SELECT $1::text::uuid, native_identity, name, attributes, fingerprint FROM account WHERE source_id = $2::text::uuid
+"""
+CHECKSUM = """
+SELECT count(*) AS rows, md5(string_agg(
+    md5(native_identity || E'\\t' || name || E'\\t' || attributes::text), '' ORDER BY native_identity COLLATE "C"
+)) AS sum
+FROM account WHERE source_id = $1::text::uuid
+"""
+
+
+def reading(year):
+    """A file of ROWS rows; from one year to the next one row in ten is new, gone or changed."""
+    lines = ["id,name,dept,title"]
+    for number in range(year * ROWS // 10, ROWS + year * ROWS // 10):
+        dept = f"Department {number % 40 + (year if number % 10 == 3 else 0)}"
+        lines.append(f"{number:07},Person {number},{dept},Title {number % 7}")
+    return "\n".join([*lines, ""]).encode()
+
+
+class Arena:
+    """Servers and workers to be killed, and one source for each round."""
+
+    def __init__(self, application, api, environment):
+        self._application = application
+        self._environment = environment
+        self.api = api
+        self.workers = []
+        self.expected = None
+        self.duration_s = 0.0
+        self._known_before = None
+
+    def start_worker(self):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "windlass", "worker"],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.workers.append(process)
+        assert process.stdout.readline() == "windlass worker ready\n"
+        return process
+
+    def end_workers(self):
+        for process in self.workers:
+            process.kill()
+            process.wait(10)
+            process.stdout.close()
+        self.workers.clear()
+
+    async def run_undisturbed(self):
+        """Learn what every round has to come to, and how long an aggregation takes."""
+        first = await self._application.sources.create("before", "delimited", {"id_column": "id"})
+        await self.ended(self.launch(first, reading(year=0)))
+        self._known_before = first
+        source = await self.source("undisturbed")
+        status = await self.ended(self.launch(source, reading(year=1)))
+        assert status["completionStatus"] == "SUCCESS"
+        self.expected = await self.result(source, status)
+        assert self.expected["attributes"] == {
+            "total": ROWS,
+            "created": ROWS // 10,
+            "updated": 9 * ROWS // 100,
+            "deleted": ROWS // 10,
+            "optimized": 81 * ROWS // 100,
+            "ignored": 0,
+        }
+        row = await self.row(status["id"])
+        self.duration_s = (row["completed"] - row["launched"]).total_seconds()
+
+    async def source(self, name):
+        """A new source that knows what `before` knows."""
+        source = await self._application.sources.create(name, "delimited", {"id_column": "id"})
+        await self._application.database.write(COPY, source.id, self._known_before.id)
+        return source
+
+    def launch(self, source, content):
+        answer = self.api.post(
+            f"/sources/{source.id}/load-accounts", files={"file": ("people.csv", content, "text/csv")}
+        )
+        assert answer.status_code == 202, answer.text
+        return answer.json()["task"]["id"]
+
+    async def row(self, task_id):
+        rows = await self._application.database.fetch("SELECT * FROM task WHERE id = $1::text::uuid", task_id)
+        return rows[0]
+
+    async def started(self, task_id, attempt):
+        """The instant on this process's clock at which the task's attempt was seen to have started."""
+        deadline = time.monotonic() + 60
+        while (row := await self.row(task_id))["attempts"] < attempt:
+            assert row["completion_status"] is None, row["document"]
+            assert time.monotonic() < deadline, row["document"]
+            await asyncio.sleep(0.005)
+        return time.monotonic()
+
+    async def ended(self, task_id):
+        async def is_final():
+            row = await self.row(task_id)
+            return msgspec.json.decode(row["document"]) if row["completion_status"] else None
+
+        return await until(is_final, timeout_s=90)
+
+    async def result(self, source, status):
+        """What must be the same whatever was killed."""
+        (found,) = await self._application.database.fetch(CHECKSUM, source.id)
+        return {
+            "rows": found["rows"],
+            "sum": found["sum"],
+            "attributes": {name: status["attributes"][name] for name in COUNTS},
+            "returns": len(status["returns"]),
+        }
+
+
+class Rounds:
+    """Kills in the middle of aggregations, and the figures of it."""
+
+    def __init__(self, arena, what):
+        self._arena = arena
+        self._what = what
+        self._random = random.Random(f"{SEED} {what}")
+        self._restarts_s = []
+        print(f"\n{what}: {ROUNDS} rounds, WINDLASS_CHAOS_SEED={SEED}")
+
+    async def run(self, kill):
+        """kill: kills, and sees to it that somebody is there to take over."""
+        number = 0
+        while len(self._restarts_s) < ROUNDS:
+            number += 1
+            assert number <= 3 * ROUNDS + 3, "the tasks end before they can be disturbed"
+            await self._round(number, kill)
+        figures = sorted(round(each, 3) for each in self._restarts_s)
+        print(f"{self._what}: from kill to new start, s: {figures}, median {statistics.median(figures):.3f}")
+
+    async def _round(self, number, kill):
+        arena = self._arena
+        source = await arena.source(f"{self._what} {number}")
+        task_id = arena.launch(source, reading(year=1))
+        await arena.started(task_id, 1)
+        delay_s = self._random.uniform(0, arena.duration_s)
+        await asyncio.sleep(delay_s)
+        progress = msgspec.json.decode((await arena.row(task_id))["document"])["progress"]
+
+        killed_at = time.monotonic()
+        kill(number)
+        if (await arena.row(task_id))["completion_status"]:
+            print(f"  round {number}: it had ended after {delay_s:.2f} s already; not counted")
+            return
+        restart_s = await arena.started(task_id, 2) - killed_at
+        status = await arena.ended(task_id)
+
+        print(f"  round {number}: killed after {delay_s:.2f} s at {progress!r}, started again {restart_s:.3f} s later")
+        self._restarts_s.append(restart_s)
+        assert status["completionStatus"] == "SUCCESS", status
+        assert [message["key"] for message in status["messages"]] == ["task_attempt_lost"]
+        assert await arena.result(source, status) == arena.expected
+        assert (await arena.row(task_id))["attempts"] == 2
+
+
+def job_process(pids):
+    """The one job process that runs below the given ones, and the process it is below."""
+    found = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(pid).children():
+                with suppress(psutil.NoSuchProcess):
+                    if "spawn_main" in " ".join(child.cmdline()):
+                        found.append((child, pid))
+    return found[0] if found else (None, pids[0])
+
+
+@pytest.fixture
+async def arena(application, credentials, environment, start):
+    """A server without a worker, and no worker yet."""
+    server = start("--no-worker")
+    with sign_in(server.url, credentials) as api:
+        arena = Arena(application, api, environment)
+        yield arena
+        arena.end_workers()
+
+
+async def test_a_worker_killed_in_the_middle_of_an_aggregation_is_made_up_for_by_another(arena):
+    arena.start_worker()
+    await arena.run_undisturbed()
+
+    def kill(number):
+        """In odd rounds another worker is there already, in even ones it comes afterwards."""
+        has_standby = number % 2 == 1
+        _, pid = job_process([worker.pid for worker in arena.workers])
+        (victim,) = (worker for worker in arena.workers if worker.pid == pid)
+        if not has_standby:
+            for worker in arena.workers:
+                worker.kill()
+        victim.kill()
+        victim.wait(10)
+        if not has_standby:
+            arena.start_worker()
+        arena.start_worker()
+
+    arena.start_worker()
+    await Rounds(arena, "worker killed").run(kill)
+
+
+async def test_a_job_killed_in_the_middle_of_an_aggregation_is_run_again(arena):
+    worker = arena.start_worker()
+    await arena.run_undisturbed()
+
+    def kill(_):
+        job, _ = job_process([worker.pid])
+        if job is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(job.pid, signal.SIGKILL)
+
+    await Rounds(arena, "job killed").run(kill)
+    assert worker.poll() is None
+
+
+async def test_a_server_killed_with_its_worker_goes_on_where_it_was_once_it_is_started_again(
+    application, credentials, environment, start
+):
+    servers = [start()]
+    clients = [sign_in(servers[0].url, credentials)]
+    arena = Arena(application, clients[0], environment)
+    await arena.run_undisturbed()
+
+    def kill(_):
+        servers[-1].process.kill()
+        servers[-1].process.wait(10)
+        servers.append(start())
+        clients.append(sign_in(servers[-1].url, credentials))
+        arena.api = clients[-1]
+
+    await Rounds(arena, "server killed").run(kill)
+    for client in clients:
+        client.close()

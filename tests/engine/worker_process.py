@@ -1,0 +1,38 @@
+"""A worker in a process of its own that runs the jobs of jobs.py, with leases of LEASE_S seconds.
+
+Everything else is as in `windlass worker`: python -m tests.engine.worker_process, with the environment's settings.
+"""
+
+import asyncio
+import logging
+import signal
+from datetime import timedelta
+
+from tests.engine import jobs
+
+from windlass.server import app
+from windlass.server.config import Settings
+from windlass.server.engine import worker
+from windlass.server.store import leases
+
+LEASE_S = 1.5
+
+
+async def main():
+    async with app.opened(Settings.load(), name="windlass worker") as application:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        print("ready", flush=True)
+        await worker.Worker(
+            database=application.database,
+            tasks=application.task_store,
+            leases=application.lease_store,
+            sources=application.source_store,
+            definitions=jobs.DEFINITIONS,
+        ).run(stop)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    leases.LEASE = worker.LEASE = timedelta(seconds=LEASE_S)
+    asyncio.run(main())
