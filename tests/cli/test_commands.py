@@ -19,7 +19,7 @@ def test_a_client_created_as_json_can_sign_in(windlass, start, application: app.
 
 
 async def test_a_client_has_the_rights_it_was_created_with(windlass, application: app.Application):
-    flags = ("--user-level", "helpdesk", "--scope", "idn:task-management:read", "--json")
+    flags = ("--user-level", "HELPDESK", "--scope", "idn:task-management:read", "--json")
     helpdesk = json.loads(windlass("client", "create", "desk", *flags).stdout)
     program = json.loads(windlass("client", "create", "robot", "--application", "--json").stdout)
 

@@ -44,7 +44,7 @@ def test_a_database_that_does_not_answer_is_one_clear_sentence(windlass):
     result = windlass("serve", "--port", "0", WINDLASS_DATABASE_URL="postgresql://nobody@127.0.0.1:9/none")
 
     assert result.returncode == 1
-    assert result.stderr.startswith("Error: The database does not answer: ")
+    assert result.stderr.startswith("Error: The database at 127.0.0.1:9/none does not answer: ")
     assert len(result.stderr.splitlines()) == 1
 
 

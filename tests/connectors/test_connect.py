@@ -10,8 +10,8 @@ from windlass.server.errors import ConfigurationError
     ("connector", "given_settings", "message"),
     [
         ("oracle", {}, "no connector 'oracle'.*delimited, unix"),
-        ("unix", {"path": "/"}, "unix has no setting 'path': it takes none"),
-        ("delimited", {"id_column": "id", "sep": ";"}, "no setting 'sep': it takes id_column, .*delimiter"),
+        ("unix", {"path": "/"}, "unix has no setting 'path'; it takes none"),
+        ("delimited", {"id_column": "id", "sep": ";"}, "no setting 'sep'; it takes id_column, .*delimiter"),
         ("delimited", {}, "needs the setting id_column"),
         ("delimited", {"id_column": " "}, "needs the setting id_column"),
         ("delimited", {"id_column": "id", "delimiter": "||"}, "delimiter is '||'"),

@@ -9,8 +9,8 @@ import pytest
 
 from windlass.server.connectors import connect
 from windlass.server.connectors.lines import MAX_LINE_CHARS
-from windlass.server.model.source import Kind
 from windlass.server.errors import SourceUnreadable
+from windlass.server.model.source import Kind
 
 
 def read(content, **more):

@@ -10,8 +10,8 @@ import pytest
 
 from windlass.server.connectors import connect
 from windlass.server.connectors.reading import Record, Skipped
-from windlass.server.model.source import Kind
 from windlass.server.errors import SourceUnreadable
+from windlass.server.model.source import Kind
 
 
 def getent(database):

@@ -4,6 +4,7 @@ Commands are imported when they are called, so that the light install starts fas
 """
 
 import importlib
+import sys
 
 import click
 
@@ -28,16 +29,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        try:
-            module = importlib.import_module(_COMMANDS[cmd_name][0])
-        except ModuleNotFoundError as error:
-            if error.name and error.name.startswith("windlass"):
-                raise
-            raise click.ClickException(
-                f"`windlass {cmd_name}` needs {error.name}, which the light install leaves out; "
-                "install it all with: pip install 'windlass[server]'"
-            ) from error
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -56,4 +48,14 @@ def windlass() -> None:
 
 def main() -> None:
     """The entry point of the `windlass` program."""
-    windlass(prog_name="windlass")
+    try:
+        windlass(prog_name="windlass")
+    except ModuleNotFoundError as error:
+        if (error.name or "windlass").startswith("windlass"):
+            raise
+        click.echo(
+            f"Error: this command needs {error.name}, which the light install leaves out; "
+            "install Windlass with its extra `server`.",
+            err=True,
+        )
+        sys.exit(1)

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from windlass.cli.backend import on_application, settings_of
 from windlass.cli.options import database_options, json_option
-from windlass.cli.output import out, print_plain_json
+from windlass.cli.output import err, print_plain_json
 from windlass.server.app import Application
 from windlass.server.model.principal import ALL_SCOPES, Client, UserLevel
 
@@ -20,7 +21,7 @@ def client() -> None:
 @click.argument("name")
 @click.option(
     "--user-level",
-    type=click.Choice([level.value for level in UserLevel], case_sensitive=False),
+    type=click.Choice([level.value for level in UserLevel]),
     default=UserLevel.ORG_ADMIN.value,
     show_default=True,
     help="What the user it acts for may do.",
@@ -42,7 +43,7 @@ def create(
 
     \b
     Examples:
-      windlass client create ci
+      eval "$(windlass client create ci)"
       windlass client create dashboard --user-level HELPDESK --scope idn:task-management:read
     """
 
@@ -51,10 +52,12 @@ def create(
             name, user_level=None if application else UserLevel(user_level), scopes=scopes or (ALL_SCOPES,)
         )
 
+    if not name.strip():
+        raise click.BadParameter("a client needs a name.", param_hint="NAME")
     made, secret = on_application(settings_of(data_dir, database_url), use)
     if is_json:
         print_plain_json({"clientId": made.id, "clientSecret": secret})
         return
-    out.print(f"[bold]{made.name}[/] may now use the API with these; the secret is not shown again.")
+    err.print(f"[bold]{escape(made.name)}[/] may now use the API with these; the secret is not shown again.")
     click.echo(f"export SAIL_CLIENT_ID={made.id}")
     click.echo(f"export SAIL_CLIENT_SECRET={secret}")

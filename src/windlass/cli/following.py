@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from rich.markup import escape
+
 from windlass.cli.output import progress_bars, styled_status
 from windlass.client import Client
 
@@ -24,9 +26,9 @@ def follow(client: Client, task_ids: Sequence[str]) -> list[dict[str, Any]]:
                 final = status["completionStatus"]
                 bars.update(
                     row,
-                    description=status["uniqueName"],
+                    description=escape(status["uniqueName"]),
                     completed=status["percentComplete"],
-                    note=styled_status(final) if final else (status["progress"] or ""),
+                    note=styled_status(final) if final else escape(status["progress"] or ""),
                 )
                 if final:
                     bars.stop_task(row)

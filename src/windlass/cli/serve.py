@@ -38,7 +38,7 @@ def serve(host: str, port: int, data_dir: Path | None, database_url: str | None,
 
 @click.command()
 @database_options
-@click.option("--slots", type=click.IntRange(min=1), help="How many tasks at once; one a processor otherwise.")
+@click.option("--slots", type=click.IntRange(min=2), help="How many tasks at once, two at least; one a processor.")
 def worker(data_dir: Path | None, database_url: str | None, slots: int | None) -> None:
     """Run tasks without serving the API."""
     log_to_stderr(is_colourful=False)

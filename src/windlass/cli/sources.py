@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from windlass.cli.following import follow, went_well
 from windlass.cli.options import database_options, json_option
-from windlass.cli.output import out, print_object, print_plain_json
+from windlass.cli.output import err, out, print_object, print_plain_json
 from windlass.client import Client, ClientError
 
 if TYPE_CHECKING:
@@ -57,13 +58,19 @@ def create(
       windlass source create Payroll --connector delimited --setting id_column=id \\
         --setting 'delimiter=;' --setting encoding=latin-1 --setting path=/data/payroll.csv
     """
+    from windlass.server.connectors import connect
+    from windlass.server.model.source import Kind
+
     settings = dict(_setting(pair) for pair in pairs)
+    if len(settings) < len(pairs):
+        raise click.BadParameter("a setting is given more than once.", param_hint="--setting")
     made = _use(data_dir, database_url, lambda sources: sources.create(name, connector, settings))
     if is_json:
         print_plain_json(_shown(made))
     else:
-        out.print(f"Registered [bold]{made.name}[/]. Aggregate it with:")
-        click.echo(f"windlass source load-accounts {made.id} --wait")
+        file = " --file FILE" if connect(made.connector, made.settings).needs_upload(Kind.ACCOUNT) else ""
+        err.print(f"Registered [bold]{escape(made.name)}[/]. Aggregate it with:")
+        click.echo(f"windlass source load-accounts {made.id}{file} --wait")
 
 
 @source.command("list")
@@ -80,7 +87,7 @@ def list_sources(is_json: bool, data_dir: Path | None, database_url: str | None)
         table.add_column(heading, overflow="fold", min_width=32 if heading == "Id" else None)
     for each in sources:
         settings = " ".join(f"{name}={value}" for name, value in each.settings.items())
-        table.add_row(each.name, each.connector, each.id, settings)
+        table.add_row(escape(each.name), each.connector, each.id, escape(settings))
     out.print(table)
 
 
@@ -96,7 +103,10 @@ def show(source_id: str, data_dir: Path | None, database_url: str | None) -> Non
 @click.argument("source_id", metavar="ID")
 @database_options
 def delete(source_id: str, data_dir: Path | None, database_url: str | None) -> None:
-    """Remove a source with all that is known of its accounts; its tasks stay."""
+    """Remove a source and its accounts.
+
+    Its tasks stay.
+    """
     _use(data_dir, database_url, lambda sources: sources.delete(source_id))
     click.echo("Removed.")
 
@@ -123,7 +133,9 @@ _wait_option = click.option("--wait", is_flag=True, help="Wait for the end; exit
 @click.option("--disable-optimization", is_flag=True, help="Write unchanged accounts, too.")
 @_wait_option
 def load_accounts(source_id: str, file: Path | None, disable_optimization: bool, wait: bool) -> None:
-    """Aggregate the accounts of a source, through the API that the SAIL_* variables name.
+    """Aggregate the accounts of a source.
+
+    Speaks to the API that the SAIL_* variables name.
 
     \b
     Example:
@@ -137,7 +149,10 @@ def load_accounts(source_id: str, file: Path | None, disable_optimization: bool,
 @_file_option
 @_wait_option
 def load_entitlements(source_id: str, file: Path | None, wait: bool) -> None:
-    """Aggregate the entitlements of a source, through the API that the SAIL_* variables name."""
+    """Aggregate the entitlements of a source.
+
+    Speaks to the API that the SAIL_* variables name.
+    """
     _load(wait, lambda api: api.load_entitlements(source_id, file))
 
 

@@ -18,6 +18,9 @@ class Client:
     """Talks to one server under one client id. Close it, or use it in a `with` block."""
 
     def __init__(self, base_url: str, client_id: str, client_secret: str) -> None:
+        """Take the address and the credentials; nothing is sent yet. Raises ClientError for an address that is none."""
+        if not base_url.startswith(("http://", "https://")):
+            raise ClientError(f"The base URL is {base_url!r}; it must begin with http:// or https://.")
         self._credentials = {"client_id": client_id, "client_secret": client_secret}
         self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=_TIMEOUT_S)
         self._token: str | None = None
@@ -29,7 +32,8 @@ class Client:
         for name in names:
             if not environ.get(name):
                 raise ClientError(
-                    f"{name} is not set; `windlass client create NAME --json` makes a client id and secret."
+                    f"{name} is not set. `windlass client create NAME` makes a client id and secret; "
+                    "`windlass demo` keeps its own, with the address, in the file demo.env of its data folder."
                 )
         return cls(*(environ[name] for name in names))
 
@@ -107,7 +111,7 @@ class Client:
             return send()
         except httpx.HTTPError as error:
             raise Unreachable(
-                f"{self._http.base_url} does not answer: {error or type(error).__name__}. Is the server running?"
+                f"{self._http.base_url} does not answer ({error or type(error).__name__}); is the server running?"
             ) from error
 
 

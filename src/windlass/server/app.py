@@ -156,7 +156,16 @@ async def serve(
         _stop_on_signals(stop)
         api = routes.build(application.tokens, application.tasks, application.launches)
         server = _Server(
-            uvicorn.Config(api, log_config=None, log_level=logging.WARNING, lifespan="off", access_log=False)
+            uvicorn.Config(
+                api,
+                log_config=None,
+                log_level=logging.WARNING,
+                lifespan="off",
+                ws="none",
+                access_log=False,
+                server_header=False,
+                date_header=False,  # The API sends its own.
+            )
         )
         url = f"http://{_shown(host)}:{listening.getsockname()[1]}"
         serving = asyncio.create_task(server.serve(sockets=[listening]))

@@ -13,7 +13,7 @@ class Settings:
     """All settings of one process.
 
     database_url: None means our own embedded PostgreSQL below `data_dir`.
-    retention_days: tasks created longer ago are neither shown nor kept.
+    retention_days: tasks created longer ago are not shown.
     token_lifetime_s: how long an access token is good for.
     """
 

@@ -49,14 +49,14 @@ def connect(connector: str, settings: Mapping[str, str]) -> Connector:
     """
     entry = _REGISTRY.get(connector)
     if entry is None:
-        raise ConfigurationError(f"there is no connector {connector!r}: choose one of {', '.join(CONNECTORS)}")
+        raise ConfigurationError(f"There is no connector {connector!r}; choose one of {', '.join(CONNECTORS)}.")
     allowed = entry.required + entry.optional
     for name in settings:
         if name not in allowed:
             raise ConfigurationError(
-                f"connector {connector} has no setting {name!r}: it takes {', '.join(allowed) or 'none'}"
+                f"The connector {connector} has no setting {name!r}; it takes {', '.join(allowed) or 'none'}."
             )
     for name in entry.required:
         if not settings.get(name, "").strip():
-            raise ConfigurationError(f"connector {connector} needs the setting {name}, which is missing or empty")
+            raise ConfigurationError(f"The connector {connector} needs the setting {name}, which is missing or empty.")
     return entry.build(settings)

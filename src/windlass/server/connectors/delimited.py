@@ -42,7 +42,7 @@ class Delimited:
             name_column = settings.get(f"{prefix}name_column", "").strip() or id_column
             self._keys[kind] = Keys(id_column, name_column, f"{prefix}id_column", f"{prefix}name_column")
             if path := settings.get(f"{prefix}path"):
-                self._paths[kind] = Path(path)
+                self._paths[kind] = _whole_path(f"{prefix}path", path)
 
     def needs_upload(self, kind: Kind) -> bool:
         """Whether no path is set for this kind."""
@@ -72,17 +72,30 @@ class Delimited:
         return Reading(table.rows(), table.fraction)
 
 
+def _whole_path(setting: str, path: str) -> Path:
+    """The path, if it means the same in whatever folder a worker runs."""
+    if not Path(path).is_absolute():
+        raise ConfigurationError(
+            f"The setting {setting} is {path!r}; give the whole path, such as {Path(path).absolute()}."
+        )
+    return Path(path)
+
+
 def _dialect(settings: Mapping[str, str]) -> Dialect:
     delimiter = settings.get("delimiter", ",")
     delimiter = "\t" if delimiter in ("\\t", "tab") else delimiter
     quote = settings.get("quote", '"')
     encoding = settings.get("encoding", "utf-8").strip()
     if len(delimiter) != 1 or delimiter in "\r\n\0":
-        raise ConfigurationError(f"setting delimiter is {delimiter!r}: it has to be one character, such as ; or tab")
+        raise ConfigurationError(
+            f"The setting delimiter is {delimiter!r}; it has to be one character, such as ; or tab."
+        )
     if len(quote) > 1 or quote in ("\r", "\n", "\0"):
-        raise ConfigurationError(f"setting quote is {quote!r}: it has to be one character, or empty for none")
+        raise ConfigurationError(f"The setting quote is {quote!r}; it has to be one character, or empty for none.")
     if quote == delimiter:
-        raise ConfigurationError(f"settings delimiter and quote are both {quote!r}: they have to differ")
+        raise ConfigurationError(f"The settings delimiter and quote are both {quote!r}; they have to differ.")
     if not is_text_encoding(encoding):
-        raise ConfigurationError(f"setting encoding is {encoding!r}: it has to be an encoding such as utf-8 or cp1252")
+        raise ConfigurationError(
+            f"The setting encoding is {encoding!r}; it has to be an encoding such as utf-8 or cp1252."
+        )
     return Dialect(delimiter, quote or None, encoding)

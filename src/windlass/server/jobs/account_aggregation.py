@@ -30,7 +30,7 @@ async def run(job: JobContext) -> Outcome:
     rewrite_all = job.arguments.get(REWRITE_ALL) is True
     tally = await aggregate(job, Kind.ACCOUNT, rewrite_all=rewrite_all)
     return Outcome(
-        status=CompletionStatus.WARNING if tally.ignored else CompletionStatus.SUCCESS,
+        status=CompletionStatus.WARNING if tally.messages else CompletionStatus.SUCCESS,
         attributes={
             "total": tally.read,
             "created": tally.created,

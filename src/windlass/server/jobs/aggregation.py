@@ -26,15 +26,37 @@ _READING_PERCENT = 90
 
 
 class Tally(msgspec.Struct, kw_only=True):
-    """What became of one reading. read: rows in the source; ignored: those of them that could not be used."""
+    """What became of one reading.
+
+    read: rows in the source; ignored: those of them that could not be used; unnamed: those of the ignored that
+    do not even say whose row they are.
+    """
 
     read: int = 0
     ignored: int = 0
+    unnamed: int = 0
     created: int = 0
     updated: int = 0
     deleted: int = 0
     unchanged: int = 0
     messages: list[Message] = []
+
+    def skip(self, line: int, reason: str) -> None:
+        """Tell of a row that could not be used, as long as there is room for it."""
+        if len(self.messages) < MESSAGES_AT_MOST:
+            text = f"Line {line} was skipped: {reason}."
+            self.messages.append(Message(MessageType.WARN, "row_skipped", text, (str(line), reason)))
+
+    def conclude(self, counts: Counts, notes: list[Message]) -> None:
+        """Take over what applying did, and put the notes last; rows make room for them."""
+        self.created, self.updated = counts.created, counts.updated
+        self.deleted, self.unchanged = counts.deleted, counts.unchanged
+        shown = min(self.ignored, MESSAGES_AT_MOST - len(notes))
+        if self.ignored > shown:
+            shown -= 1
+            text = f"{self.ignored} rows were skipped; the first {shown} of them are listed."
+            notes = [Message(MessageType.WARN, "rows_skipped", text), *notes]
+        self.messages = self.messages[:shown] + notes
 
 
 async def aggregate(job: JobContext, kind: Kind, *, rewrite_all: bool = False) -> Tally:
@@ -47,29 +69,39 @@ async def aggregate(job: JobContext, kind: Kind, *, rewrite_all: bool = False) -
     connector = connect(job.source.connector, job.source.settings)
     staging = Staging(job.connection, kind, job.source.id)
     await staging.begin()
+    tally = Tally()
     with tempfile.TemporaryFile(prefix="windlass-upload-") as file:
-        job.report("Fetching the uploaded file" if connector.takes_upload else "Connecting", 0)
+        job.report("Opening the source", 0)
         upload = file if await uploads.copy_to(job.connection, job.task_id, file) else None
         file.seek(0)
         reading = connector.accounts(upload) if kind is Kind.ACCOUNT else connector.entitlements(upload)
-        tally = Tally()
         await _stage(job, reading, staging, tally)
     repeated, examples = await staging.drop_repeated(at_most=MESSAGES_AT_MOST)
     tally.ignored += repeated
     for row in examples:
-        _skip(tally, row.line, f"the id {row.native_identity!r} stands already in line {row.first_line}")
-    if tally.ignored > len(tally.messages):
-        text = f"{tally.ignored} rows were skipped; the first {len(tally.messages)} of them are listed."
-        tally.messages.append(Message(MessageType.WARN, "rows_skipped", text))
+        tally.skip(row.line, f"the id {row.native_identity!r} stands already in line {row.first_line}")
     job.report(f"Read {tally.read}, comparing", _READING_PERCENT)
+    doubt = _doubt(tally)
 
     def checkpoint(counts: Counts) -> str:
-        tally.created, tally.updated = counts.created, counts.updated
-        tally.deleted, tally.unchanged = counts.deleted, counts.unchanged
+        notes = []
+        if doubt is not None and counts.missing:
+            text = f"{kind.capitalize()} deletion was skipped: {doubt}."
+            notes.append(Message(MessageType.WARN, "deletion_skipped", text))
+        tally.conclude(counts, notes)
         return msgspec.json.encode(tally).decode()
 
-    await staging.apply(job.task_id, job.epoch, rewrite_all=rewrite_all, checkpoint=checkpoint)
+    await staging.apply(job.task_id, job.epoch, rewrite_all=rewrite_all, deletes=doubt is None, checkpoint=checkpoint)
     return tally
+
+
+def _doubt(tally: Tally) -> str | None:
+    """Why what the reading lacks may still be there, and must not be deleted; None where it is gone."""
+    if tally.read == 0:
+        return "the source has no rows at all, which is more often a mistake than the truth"
+    if tally.unnamed:
+        return f"{tally.unnamed} of the skipped rows do not say whose they are"
+    return None
 
 
 async def _stage(job: JobContext, reading: Reading, staging: Staging, tally: Tally) -> None:
@@ -84,8 +116,10 @@ async def _stage(job: JobContext, reading: Reading, staging: Staging, tally: Tal
                     continue
                 row = Skipped(row.line, f"an id of more than {IDENTITY_BYTES_AT_MOST} bytes")
             tally.ignored += 1
-            _skip(tally, row.line, row.reason)
-            if row.native_identity and len(row.native_identity.encode()) <= IDENTITY_BYTES_AT_MOST:
+            tally.skip(row.line, row.reason)
+            if not row.native_identity:
+                tally.unnamed += 1
+            elif len(row.native_identity.encode()) <= IDENTITY_BYTES_AT_MOST:
                 kept.append((row.line, row.native_identity))
         tally.read += len(batch)
         await staging.add((row.line, row.native_identity, row.name, row.attributes) for row in good)
@@ -93,9 +127,3 @@ async def _stage(job: JobContext, reading: Reading, staging: Staging, tally: Tal
             await staging.keep(kept)
         fraction = reading.fraction()
         job.report(f"Read {tally.read}", 0 if fraction is None else int(fraction * _READING_PERCENT))
-
-
-def _skip(tally: Tally, line: int, reason: str) -> None:
-    if len(tally.messages) < MESSAGES_AT_MOST:
-        text = f"Line {line} was skipped: {reason}."
-        tally.messages.append(Message(MessageType.WARN, "row_skipped", text, (str(line), reason)))

@@ -23,7 +23,7 @@ async def run(job: JobContext) -> Outcome:
     """Aggregate the source's entitlements."""
     tally = await aggregate(job, Kind.ENTITLEMENT)
     return Outcome(
-        status=CompletionStatus.WARNING if tally.ignored else CompletionStatus.SUCCESS,
+        status=CompletionStatus.WARNING if tally.messages else CompletionStatus.SUCCESS,
         attributes={
             "total": tally.read,
             "groupsCreated": tally.created,

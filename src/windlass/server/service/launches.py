@@ -5,6 +5,8 @@ Source: wire contract §6.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+import msgspec
+
 from windlass.server.connectors import connect
 from windlass.server.errors import InvalidRequest
 from windlass.server.model.definition import ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION, TaskDefinition
@@ -88,6 +90,7 @@ class Launches:
             )
             if not is_alone:
                 message = Message(MessageType.ERROR, _BUSY, _BUSY)
+                task = msgspec.structs.replace(task, progress=None)
                 task = ended(task, task.created, CompletionStatus.ERROR, messages=[message])
                 await self._tasks.insert(connection, task, execution=Execution.WORKER)
                 return task
@@ -106,7 +109,8 @@ def _check_file(source: Source, definition: TaskDefinition, *, has_file: bool) -
     kind = Kind.ACCOUNT if definition is ACCOUNT_AGGREGATION else Kind.ENTITLEMENT
     if connector.needs_upload(kind) and not has_file:
         raise InvalidRequest(
-            f"The source {source.name!r} has no path to read from; send the rows as the form field `file`."
+            f"The source {source.name!r} has no place of its own to read its {kind}s from; "
+            "send them as a file, in the form field `file`."
         )
 
 

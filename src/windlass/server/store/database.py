@@ -8,11 +8,12 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import msgspec
 
-from windlass.server.errors import DatabaseUnavailable
+from windlass.server.errors import ConfigurationError, DatabaseUnavailable
 
 # The driver has no types; these two names are what the rest of the folder says instead.
 Connection: TypeAlias = Any
@@ -44,13 +45,41 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _AWAY as error:
-        reason = str(error).rstrip(".") or type(error).__name__
-        raise DatabaseUnavailable(f"The database does not answer: {reason}.") from error
+        raise DatabaseUnavailable(f"The database does not answer: {_reason(error)}.") from error
+
+
+@contextmanager
+def _connecting(url: str) -> Iterator[None]:
+    """As `translated`, and say of a database that refuses us where it is and why."""
+    try:
+        yield
+    except asyncpg.ClientConfigurationError as error:
+        raise ConfigurationError(
+            f"The database URL cannot be used: {_reason(error)}; it looks like postgresql://USER:PASSWORD@HOST/DATABASE."
+        ) from error
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        raise ConfigurationError(f"The database at {_place(url)} refuses the connection: {_reason(error)}.") from error
+    except _AWAY as error:
+        raise DatabaseUnavailable(f"The database at {_place(url)} does not answer: {_reason(error)}.") from error
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _place(url: str) -> str:
+    """Where the database is, without the password."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2] or parse_qs(parts.query).get("host", ["this machine"])[0]
+    return f"{host}{parts.path}"
 
 
 async def connect(url: str, *, name: str) -> Connection:
-    """Open one connection of its own. name: shown in pg_stat_activity. Raises DatabaseUnavailable."""
-    with translated():
+    """Open one connection of its own. name: shown in pg_stat_activity.
+
+    Raises DatabaseUnavailable, and ConfigurationError for a URL or credentials that cannot be right.
+    """
+    with _connecting(url):
         connection = await asyncpg.connect(url, server_settings=_server_settings(name), timeout=_CONNECT_TIMEOUT_S)
         await _prepare(connection)
         return connection
@@ -65,8 +94,8 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, name: str, max_connections: int = 10) -> "Database":
-        """Open the pool with one connection. Raises DatabaseUnavailable where that fails."""
-        with translated():
+        """Open the pool with one connection. Raises as `connect` does."""
+        with _connecting(url):
             pool = await asyncpg.create_pool(
                 url,
                 min_size=1,

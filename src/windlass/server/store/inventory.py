@@ -52,8 +52,8 @@ FROM staged
 WHERE known.source_id = $1 AND known.native_identity = staged.native_identity
   AND (known.fingerprint <> staged.fingerprint OR ($2 AND staged.fingerprint IS NOT NULL))
 """
-_DELETE = """
-DELETE FROM {table} AS known
+_MISSING = """
+FROM {table} AS known
 WHERE source_id = $1 AND NOT EXISTS (
     SELECT FROM staged WHERE staged.native_identity = known.native_identity
 )
@@ -74,11 +74,12 @@ class Repeated(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What applying a reading did. unchanged: known and equal."""
+    """What applying a reading did. missing: known, but not in the reading; unchanged: known and equal."""
 
     created: int
     updated: int
     deleted: int
+    missing: int
     unchanged: int
 
 
@@ -115,20 +116,36 @@ class Staging:
         total = rows[0]["total"] if rows else 0
         return total, [Repeated(row["line"], row["native_identity"], row["first"]) for row in rows]
 
-    async def apply(self, task_id: str, epoch: int, *, rewrite_all: bool, checkpoint: Callable[[Counts], str]) -> None:
+    async def apply(
+        self,
+        task_id: str,
+        epoch: int,
+        *,
+        rewrite_all: bool,
+        checkpoint: Callable[[Counts], str],
+        deletes: bool = True,
+    ) -> None:
         """Make the source's record equal to what was staged, in one transaction.
 
-        rewrite_all: write what is equal, too. checkpoint: what to leave with the task of the counts, in the
-        same transaction. Raises Fenced, having changed nothing, where the task is no longer this worker's.
+        rewrite_all: write what is equal, too. deletes: remove what is missing from the reading. checkpoint: what
+        to leave with the task of the counts, in the same transaction.
+        Raises Fenced, having changed nothing, where the task is no longer this worker's.
         """
+        how = "DELETE" if deletes else "SELECT"
         with translated():
             await self._connection.execute("ANALYZE staged")
             async with self._connection.transaction():
-                deleted = await self._run(_DELETE, self._source_id)
+                missing = await self._run(f"{how} {_MISSING}", self._source_id)
                 updated = await self._run(_UPDATE, self._source_id, rewrite_all)
                 created = await self._run(_CREATE, self._source_id)
                 usable = await self._connection.fetchval("SELECT count(*) FROM staged WHERE fingerprint IS NOT NULL")
-                counts = Counts(created=created, updated=updated, deleted=deleted, unchanged=usable - created - updated)
+                counts = Counts(
+                    created=created,
+                    updated=updated,
+                    deleted=missing if deletes else 0,
+                    missing=missing,
+                    unchanged=usable - created - updated,
+                )
                 if not await self._connection.fetch(_CHECKPOINT, UUID(task_id), epoch, checkpoint(counts)):
                     raise Fenced(f"Task {task_id} is no longer this worker's (epoch {epoch}).")
 

@@ -14,13 +14,16 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from windlass.server.errors import DatabaseError
+from windlass.server.store.database import connect
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 async def upgrade(url: str, revision: str = "head") -> None:
     """Bring the schema to `revision`. Raises DatabaseError where the database is of a newer Windlass."""
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1), poolclass=NullPool)
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: connect(url, name="windlass migrate"), poolclass=NullPool
+    )
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_upgrade, revision)
