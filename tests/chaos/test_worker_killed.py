@@ -176,7 +176,7 @@ class Rounds:
         assert status["completionStatus"] == "SUCCESS", status
         assert await arena.result(source, status) == arena.expected
         if started_at is None:
-            print(f"  round {number}: it had ended within {delay_s:.2f} s already; not counted")
+            print(f"  round {number}: it ended undisturbed ({delay_s:.2f} s); not counted")
             return
         self._restarts_s.append(started_at - killed_at)
         print(

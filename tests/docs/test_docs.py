@@ -25,6 +25,13 @@ from windlass.cli import windlass
 from windlass.server import config
 from windlass.server.api import routes
 from windlass.server.connectors import _REGISTRY, CONNECTORS
+from windlass.server.model.principal import (
+    LOAD_ACCOUNTS,
+    LOAD_ENTITLEMENTS,
+    READ_TASKS,
+    WRITE_TASKS,
+    UserLevel,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -44,6 +51,7 @@ NOT_RUN = {
         "windlass serve",
         "export SAIL_BASE_URL=http://127.0.0.1:8080",
     ],
+    "docs/explanation/performance.md": ["make bench"],
     "docs/how-to/aggregate-delimited-files.md": [],
     "docs/how-to/use-your-own-postgresql.md": [
         "createuser --pwprompt windlass",
@@ -163,6 +171,45 @@ def test_the_reference_has_every_route_and_no_other():
     headings = [heading.split(" /") for heading in sections_of(DOCS / "reference/api.md") if " /" in heading]
 
     assert {(method, f"/{path}") for methods, path in headings for method in methods.split(", ")} == served()
+
+
+@pytest.mark.parametrize(
+    ("operation", "permission"),
+    [
+        ("list, get, pending", READ_TASKS),
+        ("patch", WRITE_TASKS),
+        ("load accounts", LOAD_ACCOUNTS),
+        ("load entitlements", LOAD_ENTITLEMENTS),
+    ],
+)
+def test_the_reference_says_who_may_call(operation, permission):
+    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", (DOCS / "reference/api.md").read_text(), re.MULTILINE)
+    (scopes, levels, application) = next(cells for name, *cells in rows if name == operation)
+
+    named = set(re.findall(r"`(\w+)`", levels))
+    assert set(re.findall(r"`(\S+)`", scopes)) == permission.scopes
+    assert (set(UserLevel) - named if levels.startswith("all") else named) == permission.user_levels
+    assert application == ("no" if permission.is_user_only else "yes")
+
+
+def test_the_reference_of_clients_has_every_user_level_and_no_other():
+    section = sections_of(DOCS / "reference/commands.md")["windlass client create"]
+    (row,) = re.findall(r"^\| `--user-level` \| ([^|]+)", section, re.MULTILINE)
+
+    assert set(re.findall(r"`(\w+)`", row)) == set(UserLevel)
+
+
+def test_the_page_on_performance_has_every_benchmark_and_option_and_no_other():
+    page = (DOCS / "explanation/performance.md").read_text()
+    told = subprocess.run(
+        [sys.executable, "-m", "bench", "--help"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+
+    benchmarks = {path.stem for path in (ROOT / "bench").glob("[!_]*.py")}
+    options = set(re.findall(r"^ +(--[a-z-]+)", told, re.MULTILINE))
+    assert benchmarks
+    assert options
+    assert set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE)) == benchmarks | options
 
 
 def test_the_reference_has_every_key_of_a_message():

@@ -110,7 +110,7 @@ async def test_a_server_that_is_not_there_is_said_to_be_unavailable(closed_url):
         lambda: connect(closed_url, name="test"),
         lambda: schema_revision(closed_url),
     ):
-        with pytest.raises(DatabaseUnavailable, match="The database does not answer"):
+        with pytest.raises(DatabaseUnavailable, match=r"The database at 127\.0\.0\.1:\d+/windlass does not answer"):
             await attempt()
 
 

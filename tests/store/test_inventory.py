@@ -34,7 +34,9 @@ class Aggregation:
         task = await insert(application, task_of(source_id=source.id))
         return cls(application, source, task, await application.lease_store.start(task.id, node=7))
 
-    async def apply(self, rows, *, kept=(), kind=Kind.ACCOUNT, epoch=None, rewrite_all=False, at_most=100):
+    async def apply(
+        self, rows, *, kept=(), kind=Kind.ACCOUNT, epoch=None, rewrite_all=False, deletes=True, at_most=100
+    ):
         """The counts, and what drop_repeated answered. rows: (native identity, name, attributes)."""
         counts = []
 
@@ -50,7 +52,13 @@ class Aggregation:
             if kept:
                 await staging.keep(enumerate(kept, len(rows) + 2))
             repeated = await staging.drop_repeated(at_most=at_most)
-            await staging.apply(self.task.id, epoch or self.lease.epoch, rewrite_all=rewrite_all, checkpoint=checkpoint)
+            await staging.apply(
+                self.task.id,
+                epoch or self.lease.epoch,
+                rewrite_all=rewrite_all,
+                deletes=deletes,
+                checkpoint=checkpoint,
+            )
             return counts[0], repeated
         finally:
             await connection.close()
@@ -76,7 +84,7 @@ def person(identity, **attributes):
 
 
 def counts(created=0, updated=0, deleted=0, unchanged=0):
-    return Counts(created=created, updated=updated, deleted=deleted, unchanged=unchanged)
+    return Counts(created=created, updated=updated, deleted=deleted, missing=deleted, unchanged=unchanged)
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -203,6 +211,15 @@ async def test_sources_and_kinds_do_not_touch_each_other(application, aggregatio
     assert list(await aggregation.known(Kind.ENTITLEMENT)) == ["admins"]
 
 
+async def test_a_reading_that_must_not_delete_says_what_is_missing(aggregation):
+    await aggregation.apply([person("ann"), person("bob"), person("cy")])
+
+    counted, _ = await aggregation.apply([person("ann"), person("eve")], kept=["bob"], deletes=False)
+
+    assert counted == Counts(created=1, updated=0, deleted=0, missing=1, unchanged=1)
+    assert list(await aggregation.known()) == ["ann", "bob", "cy", "eve"]
+
+
 async def test_an_empty_reading_deletes_everything(aggregation):
     await aggregation.apply([person("ann")])
 
@@ -256,3 +273,18 @@ def test_a_sequence_of_readings_leaves_what_a_dictionary_would(module_database_u
             await database.close()
 
     asyncio.run(run())
+
+    asyncio.run(run())
+
+
+async def test_a_source_that_the_planner_knows_nothing_of_is_applied_in_good_time(application):
+    """Its statistics are older than the source, as they are until PostgreSQL next takes them: it seems to be empty."""
+    many = [person(f"{number:05}") for number in range(30_000)]
+    known, new = await Aggregation.of(application, "known"), await Aggregation.of(application, "new")
+    await known.apply(many[:100])
+    await application.database.write("ANALYZE account")
+    await new.apply(many)
+
+    counted, _ = await asyncio.wait_for(new.apply(many), timeout=15)
+
+    assert counted == counts(unchanged=30_000)

@@ -61,9 +61,11 @@ def create(
     from windlass.server.connectors import connect
     from windlass.server.model.source import Kind
 
-    settings = dict(_setting(pair) for pair in pairs)
-    if len(settings) < len(pairs):
-        raise click.BadParameter("a setting is given more than once.", param_hint="--setting")
+    settings: dict[str, str] = {}
+    for key, value in map(_setting, pairs):
+        if key in settings:
+            raise click.BadParameter(f"{key} is given more than once; give it once.", param_hint="--setting")
+        settings[key] = value
     made = _use(data_dir, database_url, lambda sources: sources.create(name, connector, settings))
     if is_json:
         print_plain_json(_shown(made))

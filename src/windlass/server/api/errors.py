@@ -13,7 +13,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from windlass.server.errors import (
-    ConfigurationError,
     DatabaseUnavailable,
     InvalidRequest,
     NotFound,
@@ -122,7 +121,6 @@ def _on_fault(request: Request, error: Exception) -> Response:
 HANDLERS = {
     HTTPException: _on_http_exception,
     InvalidRequest: _on_invalid_request,
-    ConfigurationError: _on_invalid_request,
     NotFound: _on_not_found,
     PermissionDenied: _on_permission_denied,
     TokenRejected: _on_token_rejected,

@@ -14,7 +14,7 @@ from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
 from windlass.server.engine.sweeper import Sweeper
-from windlass.server.errors import DatabaseUnavailable, Fenced, NotFound
+from windlass.server.errors import ConfigurationError, DatabaseUnavailable, Fenced, NotFound
 from windlass.server.model.definition import TaskDefinition
 from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome, Task, ended, now, progressed
 from windlass.server.store.database import Database
@@ -79,7 +79,7 @@ class Worker:
         while not stop.is_set():
             try:
                 await self._session(stop)
-            except DatabaseUnavailable as error:
+            except (DatabaseUnavailable, ConfigurationError) as error:
                 log.warning("worker: %s Trying again.", error)
             except Exception:
                 log.exception("worker: its session failed; beginning another")

@@ -100,7 +100,7 @@ def _doubt(tally: Tally) -> str | None:
     if tally.read == 0:
         return "the source has no rows at all, which is more often a mistake than the truth"
     if tally.unnamed:
-        return f"{tally.unnamed} of the skipped rows do not say whose they are"
+        return f"{tally.unnamed} skipped {'row has' if tally.unnamed == 1 else 'rows have'} no id that can be read"
     return None
 
 
@@ -114,7 +114,7 @@ async def _stage(job: JobContext, reading: Reading, staging: Staging, tally: Tal
                 if len(row.native_identity.encode()) <= IDENTITY_BYTES_AT_MOST:
                     good.append(row)
                     continue
-                row = Skipped(row.line, f"an id of more than {IDENTITY_BYTES_AT_MOST} bytes")
+                row = Skipped(row.line, f"an id of more than {IDENTITY_BYTES_AT_MOST} bytes", row.native_identity)
             tally.ignored += 1
             tally.skip(row.line, row.reason)
             if not row.native_identity:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 import msgspec
 
 from windlass.server.connectors import connect
-from windlass.server.errors import InvalidRequest
+from windlass.server.errors import ConfigurationError, InvalidRequest
 from windlass.server.model.definition import ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION, TaskDefinition
 from windlass.server.model.source import Kind, Source
 from windlass.server.model.task import (
@@ -101,7 +101,10 @@ class Launches:
 
 
 def _check_file(source: Source, definition: TaskDefinition, *, has_file: bool) -> None:
-    connector = connect(source.connector, source.settings)
+    try:
+        connector = connect(source.connector, source.settings)
+    except ConfigurationError as error:
+        raise InvalidRequest(f"The source {source.name!r} cannot be used as it is registered. {error}") from error
     if has_file and not connector.takes_upload:
         raise InvalidRequest(
             f"The source {source.name!r} is read directly ({source.connector}) and takes no file; leave `file` out."

@@ -53,7 +53,7 @@ def _connecting(url: str) -> Iterator[None]:
     """As `translated`, and say of a database that refuses us where it is and why."""
     try:
         yield
-    except asyncpg.ClientConfigurationError as error:
+    except ValueError as error:  # The driver's own error for a wrong URL is one, too.
         raise ConfigurationError(
             f"The database URL cannot be used: {_reason(error)}; it looks like postgresql://USER:PASSWORD@HOST/DATABASE."
         ) from error

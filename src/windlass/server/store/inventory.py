@@ -135,6 +135,9 @@ class Staging:
         with translated():
             await self._connection.execute("ANALYZE staged")
             async with self._connection.transaction():
+                # A source that grew since the planner's statistics were taken looks empty to it; row by row,
+                # each of its accounts would then be sought in all of what was staged.
+                await self._connection.execute("SET LOCAL enable_nestloop = off")
                 missing = await self._run(f"{how} {_MISSING}", self._source_id)
                 updated = await self._run(_UPDATE, self._source_id, rewrite_all)
                 created = await self._run(_CREATE, self._source_id)
