@@ -46,7 +46,7 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
     """A fresh, migrated database."""
     name = f"test_{uuid.uuid4().hex}"
     admin_url = postgres_url.replace("/windlass?", "/postgres?")
-    await _execute(admin_url, f"CREATE DATABASE {name} TEMPLATE windlass STRATEGY file_copy")
+    await _execute(admin_url, f"CREATE DATABASE {name} TEMPLATE windlass")
     yield postgres_url.replace("/windlass?", f"/{name}?")
     await _execute(admin_url, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -146,7 +146,7 @@ def _contract_database(postgres_url: str) -> Iterator[str]:
     """A migrated database that the whole run shares."""
     name = f"contract_{uuid.uuid4().hex}"
     admin_url = postgres_url.replace("/windlass?", "/postgres?")
-    asyncio.run(_execute(admin_url, f"CREATE DATABASE {name} TEMPLATE windlass STRATEGY file_copy"))
+    asyncio.run(_execute(admin_url, f"CREATE DATABASE {name} TEMPLATE windlass"))
     yield postgres_url.replace("/windlass?", f"/{name}?")
     asyncio.run(_execute(admin_url, f"DROP DATABASE {name} WITH (FORCE)"))
 

@@ -28,6 +28,8 @@ async def succeed(job):
 
 async def fail(job):
     """Raise what nobody expects."""
+    job.report("Connecting", 0)
+    time.sleep(0.05)  # Long enough for that to be written; what follows comes too soon after it.
     job.report("Read 7", 70)
     raise ValueError("first line\nlast line")
 

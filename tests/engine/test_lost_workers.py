@@ -110,7 +110,8 @@ async def test_a_task_cancelled_as_its_worker_dies_ends_terminated(
     task = await launch(jobs.ignore_cancel, max_attempts=3, trace=os.devnull)
     process = worker_process()
     await task.running()
-    started_by_job = job_process(process.pid).children()
+    job = job_process(process.pid)
+    started_by_job = job.children()
 
     await application.tasks.cancel(task.id)
     process.kill()
@@ -118,6 +119,7 @@ async def test_a_task_cancelled_as_its_worker_dies_ends_terminated(
 
     ended = await task.ended()
     assert ended.completion_status is CompletionStatus.TERMINATED
+    await until(lambda: not job.is_running())
     for each in started_by_job:  # Only the job itself dies with its worker.
         each.kill()
 
@@ -233,7 +235,7 @@ async def test_a_sweeper_that_loses_the_database_leaves_nothing_running(applicat
     with pytest.raises(DatabaseUnavailable):
         await Sweeper(application.database, application.lease_store, attempts).run()
 
-    await until(lambda: asyncio.all_tasks() <= before)
+    await until(lambda: asyncio.all_tasks() <= before, timeout_s=5)
 
 
 async def test_a_task_whose_worker_died_between_queue_and_lease_is_taken_up_within_a_lease(work, launch, application):

@@ -138,6 +138,21 @@ async def test_clearing_a_running_task_ends_its_job_and_nothing_is_written_after
     assert await application.sources.get(source.id) == after
 
 
+async def test_clearing_ends_a_job_that_says_nothing_with_all_that_it_started(
+    work, launch, application, job_process, tmp_path
+):
+    trace = tmp_path / "trace"
+    task = await launch(jobs.ignore_cancel, trace=str(trace))
+    await work()
+    await task.running()
+    await until(trace.exists)
+    processes = [job_process(), *job_process().children(recursive=True)]
+
+    await application.tasks.patch(task.id, TaskPatch(completion_status=CompletionStatus.TERMINATED))
+
+    await until(lambda: not any(map(_is_alive, processes)), timeout_s=5)
+
+
 async def test_a_cleared_task_frees_its_source_for_the_next(work, launch, application):
     first = await launch(jobs.wait)
     await work()

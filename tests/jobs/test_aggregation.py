@@ -1,8 +1,13 @@
 """An aggregation makes our record of a source equal to the source, and says what it did in the wire's terms."""
 
 import subprocess
+from datetime import timedelta
 
 import pytest
+
+from windlass.server.engine import worker
+from windlass.server.errors import DatabaseUnavailable
+from windlass.server.store import leases
 
 TOTALS = ("total", "created", "updated", "deleted", "optimized", "ignored")
 ACCOUNT_RETURNS = {
@@ -239,6 +244,41 @@ async def test_an_id_too_long_to_be_kept_is_a_bad_row(aggregate):
 
     assert counted(status) == {"total": 3, "created": 2, "ignored": 1}
     assert "more than 1024 bytes" in texts(status)[0]
+
+
+@pytest.fixture
+def short_leases(monkeypatch):
+    """Leases that run out soon."""
+    for module in (leases, worker):
+        monkeypatch.setattr(module, "LEASE", timedelta(seconds=1.5))
+
+
+async def test_an_attempt_lost_after_its_work_was_done_is_counted_as_it_was(
+    short_leases, aggregate, application, monkeypatch
+):
+    """The database is away just when the worker writes the end; the accounts were there before."""
+    change, lost = application.task_store.change, []
+
+    async def change_but_for_the_first_end(task_id, change_of, **how):
+        def fail_once(task):
+            changed = change_of(task)
+            if changed.is_final and not lost:
+                lost.append(task_id)
+                raise DatabaseUnavailable("The database does not answer.")
+            return changed
+
+        return await change(task_id, fail_once, **how)
+
+    monkeypatch.setattr(application.task_store, "change", change_but_for_the_first_end)
+    source = await aggregate.source()
+
+    status = await aggregate.accounts(source, csv_of("1,Ann,IT", "2,Bob,HR"))
+
+    assert status["completionStatus"] == "SUCCESS"
+    assert [message["key"] for message in status["messages"]] == ["task_attempt_lost"]
+    assert counted(status) == {"total": 2, "created": 2}
+    assert len(status["returns"]) == len(ACCOUNT_RETURNS)
+    assert lost == [status["id"]]
 
 
 async def test_what_was_uploaded_is_dropped_when_its_task_has_ended(aggregate, application):

@@ -5,6 +5,7 @@ only the schema `public` is kept: the queue's own is its library's business.
 """
 
 import asyncio
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -38,3 +39,4 @@ if __name__ == "__main__":
         print(dump(lease.url, folder / "postgres"), end="")
     finally:
         lease.release()
+        shutil.rmtree(folder)

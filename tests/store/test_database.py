@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from tests.store.shared_database import execute
 
-from windlass.server.errors import DatabaseUnavailable
+from windlass.server.errors import ConfigurationError, DatabaseUnavailable
 from windlass.server.store.database import Database, connect, schema_revision
 
 TERMINATE = """
@@ -97,6 +97,26 @@ async def test_an_exception_rolls_a_transaction_back(application):
         await write_and_fail()
 
     assert await database.fetch_value("SELECT count(*) FROM sealed_key WHERE id = 'undone'") == 0
+
+
+async def test_a_file_error_of_the_caller_is_not_taken_for_an_outage(application):
+    with pytest.raises(FileNotFoundError):
+        async with application.database.transaction():
+            raise FileNotFoundError
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://u@h:abc/x"])
+async def test_a_url_that_is_none_is_a_matter_of_configuration(url):
+    with pytest.raises(ConfigurationError, match="The database URL cannot be used"):
+        await connect(url, name="test")
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("/test_", "/no_test_"), ("//windlass:", "//windlass:not")])
+async def test_a_database_that_refuses_us_is_a_matter_of_configuration(application, right, wrong):
+    with pytest.raises(ConfigurationError, match="refuses the connection") as caught:
+        await connect(application.database.url.replace(right, wrong), name="test")
+
+    assert len(str(caught.value).splitlines()) == 1
 
 
 async def test_a_wrong_statement_is_not_taken_for_an_outage(application):

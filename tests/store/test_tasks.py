@@ -245,9 +245,9 @@ async def test_of_many_launches_at_once_one_holds_the_source(application):
 
 async def test_progress_does_not_touch_the_indexes(application):
     database = application.database
-    await insert(application, *(task_of() for _ in range(20)))
-    task = await insert(application, task_of())
-    writes = 400
+    tasks = [task_of() for _ in range(200)]
+    await insert(application, *tasks)
+    writes = 3 * len(tasks)
 
     async def updates():
         rows = await database.fetch(
@@ -259,7 +259,7 @@ async def test_progress_does_not_touch_the_indexes(application):
     before = await updates()
     for number in range(writes):
         await application.task_store.change(
-            task.id,
+            tasks[number % len(tasks)].id,
             lambda task, number=number: progressed(task, now(), f"Read {number}", number * 100 // writes),
         )
 

@@ -22,16 +22,19 @@ Row: TypeAlias = Any
 # It tells of each lost connection with a traceback; what that means is told by whoever needed the database.
 logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
-_AWAY = (
-    OSError,
+# What a statement gets whose connection is lost, or whose server stops.
+_LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # What a statement gets whose connection breaks at the wrong moment.
+    asyncpg.InternalClientError,  # Raised where the connection breaks at the wrong moment.
 )
+# What connecting may meet besides.
+_UNREACHED = (*_LOST, OSError)
+
 SCHEMA_REVISION = "0001"
 """The newest revision in migrations/versions: what this release works with."""
 
@@ -41,16 +44,16 @@ _MIGRATION_LOCK = 0x57494E44  # Any number that no other program on this databas
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's ways of saying that the database is away into DatabaseUnavailable."""
+    """Turn the driver's ways of saying that a connection is lost into DatabaseUnavailable."""
     try:
         yield
-    except _AWAY as error:
+    except _LOST as error:
         raise DatabaseUnavailable(f"The database does not answer: {_reason(error)}.") from error
 
 
 @contextmanager
 def _connecting(url: str) -> Iterator[None]:
-    """As `translated`, and say of a database that refuses us where it is and why."""
+    """As `translated`, and say of a database that cannot be reached, or refuses us, where it is and why."""
     try:
         yield
     except ValueError as error:  # The driver's own error for a wrong URL is one, too.
@@ -59,7 +62,7 @@ def _connecting(url: str) -> Iterator[None]:
         ) from error
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise ConfigurationError(f"The database at {_place(url)} refuses the connection: {_reason(error)}.") from error
-    except _AWAY as error:
+    except _UNREACHED as error:
         raise DatabaseUnavailable(f"The database at {_place(url)} does not answer: {_reason(error)}.") from error
 
 
@@ -117,11 +120,9 @@ class Database:
     async def fetch(self, sql: str, *args: object) -> list[Row]:
         """The rows of a statement that only reads: where a connection broke it is asked once more."""
         try:
-            with translated():
-                return list(await self._pool.fetch(sql, *args))
+            return await self.write(sql, *args)
         except DatabaseUnavailable:
-            with translated():
-                return list(await self._pool.fetch(sql, *args))
+            return await self.write(sql, *args)
 
     async def fetch_value(self, sql: str, *args: object) -> Any:
         """The first column of the first row of a statement that only reads, or None."""
@@ -130,15 +131,24 @@ class Database:
 
     async def write(self, sql: str, *args: object) -> list[Row]:
         """The rows that a writing statement returns, in a transaction of its own."""
-        with translated():
-            return list(await self._pool.fetch(sql, *args))
+        async with self._acquired() as connection:
+            return list(await connection.fetch(sql, *args))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection within a transaction: committed at the end, rolled back by an exception."""
+        async with self._acquired() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Connection]:
+        with _connecting(self.url):
+            connection = await self._pool.acquire()
         with translated():
-            async with self._pool.acquire() as connection, connection.transaction():
+            try:
                 yield connection
+            finally:
+                await self._pool.release(connection)
 
 
 async def schema_revision(url: str) -> str | None:
