@@ -16,6 +16,7 @@ import asyncpg
 from rich.table import Table
 
 from windlass.server import app
+from windlass.server.api.wire import TaskDocuments
 from windlass.server.config import Settings
 from windlass.server.model.source import Source
 
@@ -63,7 +64,7 @@ async def _aggregate(application: app.Application, source: Source) -> float:
     """Seconds from `launched` to `completed`, as the task itself says."""
     task = await application.launches.load_accounts(source.id, "bench", None, rewrite_all=False)
     while True:
-        status, _ = await application.task_store.change(task.id, lambda status: status)
+        status = TaskDocuments().decode((await application.tasks.get(task.id)).document)
         if status.completed and status.launched:
             assert status.completion_status == "SUCCESS", status.messages
             return (status.completed - status.launched).total_seconds()

@@ -61,6 +61,10 @@ def test_a_source_is_created_listed_shown_tested_and_deleted(windlass, tmp_path:
         (("source", "create", "x", "--connector", "unix", "--setting", "a=b"), 1, "no setting 'a'"),
         (("source", "create", "x", "--connector", "unix", "--setting", "ab"), 2, "KEY=VALUE"),
         (("source", "create", " ", "--connector", "unix"), 1, "needs a name"),
+        (("source", "create", "x" * 256, "--connector", "unix"), 1, "255 is the most"),
+        (("source", "create", "a\nb", "--connector", "unix"), 1, "printable"),
+        (("client", "create", "caf\udce9"), 1, "printable"),
+        (("client", "create", ""), 1, "needs a name"),
         (("source", "show", "nonsense"), 1, "no source with the id 'nonsense'"),
         (("source", "load-accounts", "x"), 1, "SAIL_BASE_URL is not set"),
         (("source", "load-accounts", "x", "--file", "/no/such/file"), 2, "/no/such/file"),
@@ -74,6 +78,29 @@ def test_what_cannot_be_done_is_said_with_what_was_expected(windlass, arguments,
 
     assert result.returncode == status
     assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(windlass):
+    made = windlass("source", "create", "HR [prod] [/]", "--connector", "unix")
+    listed = windlass("source", "list")
+    client = windlass("client", "create", "[/]")
+
+    assert "HR [prod] [/]" in made.stderr
+    assert "HR [prod] [/]" in listed.stdout
+    assert "[/]" in client.stderr
+    assert [line.partition("=")[0] for line in client.stdout.splitlines()] == [
+        "export SAIL_CLIENT_ID",
+        "export SAIL_CLIENT_SECRET",
+    ]
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:1", "http://a:b:c"])
+def test_an_address_that_is_none_is_named(windlass, url: str):
+    result = windlass("source", "load-accounts", "x", SAIL_BASE_URL=url, SAIL_CLIENT_ID="a", SAIL_CLIENT_SECRET="b")
+
+    assert result.returncode == 1
+    assert url in result.stderr
     assert "Traceback" not in result.stderr
 
 

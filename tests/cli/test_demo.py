@@ -98,6 +98,22 @@ def test_without_once_it_serves_until_interrupted_and_says_what_to_try(demo, dat
     assert not (data_dir / "postgres" / "postmaster.pid").exists()
 
 
+def test_an_interrupted_demo_does_not_stand_in_the_way_of_the_next(demo, data_dir: Path):
+    interrupted = demo("--once", "--port", "0")
+    assert interrupted.stderr is not None
+    for line in interrupted.stderr:
+        if "Serving" in line:
+            break
+    interrupted.send_signal(signal.SIGINT)
+    interrupted.communicate(timeout=60)
+
+    again = demo("--once", "--port", "0")
+    _, err = again.communicate(timeout=60)
+
+    assert interrupted.returncode in (0, 130)
+    assert again.returncode == 0, err
+
+
 async def test_the_exit_status_is_1_where_an_aggregation_does_not_go_well(application: app.Application, windlass):
     source = await application.sources.create("This machine", "unix", {})
     at = now()

@@ -57,13 +57,48 @@ def test_a_wrong_setting_is_named_with_its_value(windlass, name: str, value: str
 
 
 def test_another_key_file_than_the_database_was_set_up_with_is_refused(windlass, tmp_path: Path):
-    first = windlass("migrate")
+    first = windlass("source", "list")
 
-    result = windlass("migrate", WINDLASS_KEY_FILE=str(tmp_path / "another"))
+    result = windlass("source", "list", WINDLASS_KEY_FILE=str(tmp_path / "another"))
 
     assert first.returncode == 0
     assert result.returncode == 1
     assert "is not the one this database was set up with" in result.stderr
+
+
+def test_migrating_asks_for_no_key_and_makes_none(windlass, tmp_path: Path):
+    result = windlass("migrate")
+
+    assert result.returncode == 0, result.stderr
+    assert not (tmp_path / "key").exists()
+
+
+def test_a_port_that_a_server_holds_is_taken_for_another(windlass, server):
+    port = server.url.rpartition(":")[2]
+
+    result = windlass("serve", "--port", port)
+
+    assert result.returncode == 1
+    assert f"Cannot listen on 127.0.0.1:{port}" in result.stderr
+
+
+def test_a_request_that_never_ends_does_not_keep_the_server(server):
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+
+        assert server.stop() == 0
+
+
+def test_a_signal_while_it_starts_leaves_no_database_behind(embedded_environment: Path, environment: dict[str, str]):
+    with subprocess.Popen([sys.executable, "-m", "windlass", "serve", "--port", "0"], env=environment) as process:
+        deadline = time.monotonic() + 60
+        while not (embedded_environment / "postgres.lock").exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.terminate()
+
+    assert process.returncode == 143
+    assert not embedded.status(embedded_environment).is_running
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])

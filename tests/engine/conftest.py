@@ -123,7 +123,7 @@ def launch(application, source):
         task = task_of(source_id=source_id or source.id, definition=definition)
         await insert(application, task, arguments=arguments, max_attempts=max_attempts, holds_source=True)
         async with application.database.transaction() as connection:
-            await queue.submit(connection, task.id, 0)
+            await queue.submit(connection, task.id, epoch=0)
         return Launched(application, task)
 
     return launch

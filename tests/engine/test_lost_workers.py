@@ -206,7 +206,7 @@ async def test_two_sweepers_count_a_lost_attempt_once(launch, application, sourc
     task = await launch(jobs.succeed, max_attempts=5)
     life = await leases.SignOfLife.show(application.database.url)
     await application.lease_store.start(task.id, life.node)
-    await life.end()
+    life.end()
     attempts = Attempts(application.database, application.task_store, application.lease_store)
     sweepers = [
         asyncio.create_task(Sweeper(application.database, application.lease_store, attempts).run()) for _ in range(5)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,9 @@ from windlass.server.errors import WindlassError
 
 T = TypeVar("T")
 
+# What they tell beyond this, our own log says with more context, or it is of no use to anybody.
+_LIBRARIES = {"alembic": logging.WARNING, "asyncpg.pool": logging.ERROR, "pgqueuer": logging.ERROR}
+
 
 def settings_of(data_dir: Path | None, database_url: str | None = None) -> Settings:
     """The settings, with what the command line said. Errors become the command's."""
@@ -30,11 +34,21 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run to the end; what the server raises on purpose is said in one sentence, with exit status 1."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(coroutine)
+            return runner.run(_until_terminated(coroutine))
     except WindlassError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
+    except asyncio.CancelledError:
+        raise click.exceptions.Exit(143) from None
+
+
+async def _until_terminated(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Have SIGTERM cancel what is done, so that it cleans up as it does after Ctrl-C."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await coroutine
 
 
 def on_application(settings: Settings, use: Callable[[Application], Coroutine[Any, Any, T]]) -> T:
@@ -54,4 +68,6 @@ def log_to_stderr(*, is_colourful: bool, is_quiet: bool = False) -> None:
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    for library, level in _LIBRARIES.items():
+        logging.getLogger(library).setLevel(level)
     logging.basicConfig(level=logging.WARNING if is_quiet else logging.INFO, handlers=[handler])

@@ -52,8 +52,6 @@ def create(
             name, user_level=None if application else UserLevel(user_level), scopes=scopes or (ALL_SCOPES,)
         )
 
-    if not name.strip():
-        raise click.BadParameter("a client needs a name.", param_hint="NAME")
     made, secret = on_application(settings_of(data_dir, database_url), use)
     if is_json:
         print_plain_json({"clientId": made.id, "clientSecret": secret})

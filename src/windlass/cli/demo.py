@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from windlass.server.model.source import Source
 
 _SOURCE = "This machine"
 _HOST = "127.0.0.1"
+_IDLE_TIMEOUT_S = 10
+_IDLE_POLL_S = 0.2
 
 
 @click.command()
@@ -34,6 +37,8 @@ def demo(once: bool, port: int, data_dir: Path | None) -> None:
     log_to_stderr(is_colourful=True, is_quiet=True)
     settings = settings_of(data_dir)
     statuses = run(_demonstrate(settings, _free_port(port), once=once))
+    if not statuses:
+        raise click.exceptions.Exit(130)  # Interrupted before there was anything to tell.
     if not all(went_well(status) for status in statuses):
         raise click.exceptions.Exit(1)
 
@@ -67,33 +72,43 @@ async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[dic
         await serving
         return []
     application, url = started[0]
-    statuses: list[dict[str, Any]] = []
     try:
         client_id, secret = await _credentials(application, settings.data_dir / "demo.env", url)
         source = await _source(application)
-        showing = asyncio.create_task(asyncio.to_thread(_show, url, client_id, secret, source))
-        await asyncio.wait([serving, showing], return_when=asyncio.FIRST_COMPLETED)
-        statuses = await showing if showing.done() else []
-        if not once and not serving.done():
+        statuses = await asyncio.to_thread(_show, url, client_id, secret, source)
+        if not once:
             _suggest(url, settings.data_dir / "demo.env", source)
             await serving
+        return statuses
     except ClientError as error:
+        if stop.is_set():
+            return []  # Interrupted: the server was gone first.
         raise click.ClickException(str(error)) from error
     finally:
         stop.set()
         await serving
-    return statuses
 
 
 def _show(url: str, client_id: str, secret: str, source: Source) -> list[dict[str, Any]]:
     """Launch both aggregations through the API, follow them live, and print how they ended."""
     err.print(f"Serving the Task Management API on [bold]{url}[/]; aggregating the accounts of this machine:")
     with Client(url, client_id, secret) as api:
+        _wait_until_idle(api, source)
         tasks = [api.load_accounts(source.id), api.load_entitlements(source.id)]
         statuses = follow(api, [task["id"] for task in tasks])
     for status in statuses:
         print_object(status)
     return statuses
+
+
+def _wait_until_idle(api: Client, source: Source) -> None:
+    """Let aggregations end that an interrupted demo left behind: each would refuse the ones to come."""
+    deadline = time.monotonic() + _IDLE_TIMEOUT_S
+    while time.monotonic() < deadline:
+        targets = [task["target"] for task in api.get_pending_tasks()]
+        if not any(target and target["id"] == source.id for target in targets):
+            return
+        time.sleep(_IDLE_POLL_S)
 
 
 async def _credentials(application: app.Application, env_file: Path, url: str) -> tuple[str, str]:
@@ -118,7 +133,9 @@ def _read(env_file: Path) -> tuple[str, str]:
 
 
 def _write(env_file: Path, url: str, client_id: str, secret: str) -> None:
+    env_file.parent.mkdir(parents=True, exist_ok=True)
     env_file.touch(mode=0o600)
+    env_file.chmod(0o600)
     env_file.write_text(
         f"export SAIL_BASE_URL={url}\nexport SAIL_CLIENT_ID={client_id}\nexport SAIL_CLIENT_SECRET={secret}\n"
     )

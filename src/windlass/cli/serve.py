@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from windlass.cli.backend import log_to_stderr, on_application, run, settings_of
+from windlass.cli.backend import log_to_stderr, run, settings_of
 from windlass.cli.options import database_options
 from windlass.server import app
 
@@ -55,9 +55,5 @@ def worker(data_dir: Path | None, database_url: str | None, slots: int | None) -
 @database_options
 def migrate(data_dir: Path | None, database_url: str | None) -> None:
     """Bring the database's schema up to date; `serve` and `worker` do so by themselves."""
-
-    async def nothing_more(_: app.Application) -> None:
-        pass
-
-    on_application(settings_of(data_dir, database_url), nothing_more)
+    run(app.migrated(settings_of(data_dir, database_url)))
     click.echo("The database's schema is up to date.")

@@ -4,6 +4,7 @@ Source: wire contract §2, §5 and §6.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +23,10 @@ class Client:
         if not base_url.startswith(("http://", "https://")):
             raise ClientError(f"The base URL is {base_url!r}; it must begin with http:// or https://.")
         self._credentials = {"client_id": client_id, "client_secret": client_secret}
-        self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=_TIMEOUT_S)
+        try:
+            self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=_TIMEOUT_S)
+        except httpx.InvalidURL as error:
+            raise ClientError(f"The base URL is {base_url!r}, which is none: {error}.") from error
         self._token: str | None = None
 
     @classmethod
@@ -49,7 +53,13 @@ class Client:
 
     def get_task_status(self, task_id: str) -> dict[str, Any]:
         """One task's TaskStatus. Raises ApiError, Unreachable; so do all that follow."""
-        return self._call("GET", f"/beta/task-status/{task_id}")
+        status: dict[str, Any] = self._call("GET", f"/beta/task-status/{task_id}")
+        return status
+
+    def get_pending_tasks(self) -> list[dict[str, Any]]:
+        """The newest TaskStatus objects of tasks that have not ended, 250 at most."""
+        statuses: list[dict[str, Any]] = self._call("GET", "/beta/task-status/pending-tasks")
+        return statuses
 
     def load_accounts(
         self, source_id: str, file: Path | None = None, *, disable_optimization: bool = False
@@ -65,14 +75,13 @@ class Client:
         return self._load(f"/beta/sources/{source_id}/load-entitlements", file, {})
 
     def _load(self, path: str, file: Path | None, fields: dict[str, str]) -> dict[str, Any]:
-        if file is None:
-            return self._call("POST", path, data=fields)
         try:
-            content = file.open("rb")
+            content = file.open("rb") if file else None
         except OSError as error:
             raise ClientError(f"{file} cannot be read: {error.strerror}.") from error
-        with content:
-            return self._call("POST", path, data=fields, file=(file.name, content))
+        with content or nullcontext():
+            task: dict[str, Any] = self._call("POST", path, data=fields, file=content)
+            return task
 
     def _call(
         self,
@@ -80,17 +89,17 @@ class Client:
         path: str,
         *,
         data: dict[str, str] | None = None,
-        file: tuple[str, BinaryIO] | None = None,
-    ) -> dict[str, Any]:
+        file: BinaryIO | None = None,
+    ) -> Any:
         def send() -> httpx.Response:
             if file is not None:
-                file[1].seek(0)
+                file.seek(0)
             return self._http.request(
                 method,
                 path,
                 headers={"Authorization": f"Bearer {self._token}"},
                 data=data or None,
-                files={"file": file} if file else None,
+                files={"file": (Path(file.name).name, file)} if file else None,
             )
 
         if self._token is None:
@@ -115,9 +124,9 @@ class Client:
             ) from error
 
 
-def _content(response: httpx.Response) -> dict[str, Any]:
+def _content(response: httpx.Response) -> Any:
     try:
-        content: dict[str, Any] = response.json()
+        content = response.json()
     except ValueError as error:
         raise ApiError(
             f"The server answered {response.status_code} with something that is not JSON; is the base URL right?",

@@ -6,7 +6,6 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import cached_property
 
 import uvicorn
 
@@ -30,15 +29,17 @@ from windlass.server.store.principals import PrincipalStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 
-__all__ = ["Application", "ClientRejected", "migrate", "opened", "serve", "work"]
+__all__ = ["Application", "ClientRejected", "migrate", "migrated", "opened", "serve", "work"]
 
 log = logging.getLogger(__name__)
 
 _KEEP_INTERVAL_S = 1.0
+_BACKLOG = 2048
+_GRACE_S = 5  # For requests under way when the server stops.
 
 
 class Application:
-    """All parts of one process, wired; each is made when it is first asked for."""
+    """All parts of one process, wired."""
 
     def __init__(self, settings: Settings, database: Database, tokens: Tokens) -> None:
         self.settings = settings
@@ -48,26 +49,10 @@ class Application:
         self.task_store = TaskStore(database, codec, retention_days=settings.retention_days)
         self.lease_store = LeaseStore(database, codec)
         self.source_store = SourceStore(database)
-
-    @cached_property
-    def sources(self) -> Sources:
-        """The use cases of sources."""
-        return Sources(self.source_store)
-
-    @cached_property
-    def tasks(self) -> TaskService:
-        """The use cases of tasks."""
-        return TaskService(self.task_store, self.lease_store)
-
-    @cached_property
-    def launches(self) -> Launches:
-        """The use cases of launching."""
-        return Launches(self.database, self.task_store, self.source_store, queue.submit)
-
-    @cached_property
-    def samples(self) -> Samples:
-        """Plausible tasks."""
-        return Samples(self.database, self.task_store)
+        self.sources = Sources(self.source_store)
+        self.tasks = TaskService(self.task_store, self.lease_store)
+        self.launches = Launches(database, self.task_store, self.source_store)
+        self.samples = Samples(database, self.task_store)
 
     def worker(self, *, slots: int | None = None) -> Worker:
         """A new worker. slots: how many tasks at once; by default one for each processor, two at least."""
@@ -100,6 +85,12 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
             await database.close()
 
 
+async def migrated(settings: Settings) -> None:
+    """Bring the schema up to date and do nothing else: no key is made or asked for."""
+    async with _database_url(settings) as url:
+        await migrate(url)
+
+
 async def migrate(url: str) -> None:
     """Bring the schema up to date, ours and the queue's; one node does it, the others wait."""
     if await schema_revision(url) == SCHEMA_REVISION and await queue.is_installed(url):
@@ -116,7 +107,13 @@ async def _database_url(settings: Settings) -> AsyncIterator[str]:
     if settings.database_url is not None:
         yield settings.database_url
         return
-    lease = await asyncio.to_thread(embedded.start, settings.data_dir)
+    starting = asyncio.create_task(asyncio.to_thread(embedded.start, settings.data_dir))
+    try:
+        lease = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # The thread goes on to the end all the same; what it started must not stay behind.
+        (await starting).release()
+        raise
     keeper = asyncio.create_task(_keep(lease))
     try:
         yield lease.url
@@ -150,41 +147,61 @@ async def serve(
     port: 0 takes any free one. on_ready: called with the application and its URL once requests are answered.
     Raises ConfigurationError where the port is taken.
     """
-    listening = _listen(host, port)
-    async with opened(settings, name="windlass serve") as application:
-        stop = until or asyncio.Event()
-        _stop_on_signals(stop)
-        api = routes.build(application.tokens, application.tasks, application.launches)
-        server = _Server(
-            uvicorn.Config(
-                api,
-                log_config=None,
-                log_level=logging.WARNING,
-                lifespan="off",
-                ws="none",
-                access_log=False,
-                server_header=False,
-                date_header=False,  # The API sends its own.
+    with _listen(host, port) as listening:
+        async with opened(settings, name="windlass serve") as application:
+            await _serve(
+                application,
+                listening,
+                f"http://{_shown(host)}:{listening.getsockname()[1]}",
+                has_worker=has_worker,
+                on_ready=on_ready,
+                stop=until or asyncio.Event(),
             )
+
+
+async def _serve(
+    application: Application,
+    listening: socket.socket,
+    url: str,
+    *,
+    has_worker: bool,
+    on_ready: Callable[[Application, str], None],
+    stop: asyncio.Event,
+) -> None:
+    _stop_on_signals(stop)
+    api = routes.build(application.tokens, application.tasks, application.launches)
+    server = _Server(
+        uvicorn.Config(
+            api,
+            log_config=None,
+            log_level=logging.WARNING,
+            lifespan="off",
+            ws="none",
+            access_log=False,
+            server_header=False,
+            date_header=False,  # The API sends its own.
+            timeout_graceful_shutdown=_GRACE_S,
         )
-        url = f"http://{_shown(host)}:{listening.getsockname()[1]}"
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        working = asyncio.create_task(application.worker().run(stop)) if has_worker else None
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await server.ready.wait()
-            on_ready(application, url)
-            duties = [duty for duty in (serving, working, stopping) if duty is not None]
-            done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
-            for duty in done:
-                duty.result()
-        finally:
-            stop.set()
-            server.should_exit = True
-            if working is not None:
-                await asyncio.gather(working, return_exceptions=True)
-            await asyncio.gather(serving, return_exceptions=True)
-            stopping.cancel()
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    duties = [serving, asyncio.create_task(stop.wait())]
+    try:
+        readying = asyncio.create_task(server.ready.wait())
+        await asyncio.wait([serving, readying], return_when=asyncio.FIRST_COMPLETED)
+        readying.cancel()
+        if serving.done():
+            serving.result()
+            return
+        on_ready(application, url)
+        if has_worker:
+            duties.append(asyncio.create_task(application.worker().run(stop)))
+        done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
+        for duty in done:
+            duty.result()
+    finally:
+        stop.set()
+        server.should_exit = True
+        await asyncio.gather(*duties, return_exceptions=True)
 
 
 async def work(settings: Settings, *, slots: int | None, on_ready: Callable[[], None]) -> None:
@@ -223,6 +240,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
         raise ConfigurationError(

@@ -50,9 +50,14 @@ def default_data_dir(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "windlass"
 
 
+def data_dir_mode() -> int:
+    """The permissions of a data folder: as root, PostgreSQL's own account must be able to pass through it."""
+    return 0o711 if os.geteuid() == 0 else 0o700
+
+
 def _path(environ: Mapping[str, str], name: str) -> Path | None:
     value = environ.get(name)
-    return Path(value) if value else None
+    return Path(value).expanduser().absolute() if value else None
 
 
 def _positive(environ: Mapping[str, str], name: str, default: int) -> int:

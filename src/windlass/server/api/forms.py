@@ -28,7 +28,7 @@ async def read_form(request: Request, *, max_files: int) -> AsyncIterator[FormDa
     A body that ends before its closing boundary was cut off: what it has lost is not known, so nothing of it counts.
     """
     try:
-        form = await (_multipart(request, max_files) if media_type(request) == MULTIPART else request.form())
+        form = await (_multipart(request, max_files) if media_type(request) == MULTIPART else _urlencoded(request))
     except (MultiPartException, HTTPException, UnicodeError) as error:
         reason = getattr(error, "message", None) or getattr(error, "detail", None) or error
         raise InvalidRequest(f"The form cannot be read: {reason}", is_syntax=True) from error
@@ -36,6 +36,10 @@ async def read_form(request: Request, *, max_files: int) -> AsyncIterator[FormDa
         yield form
     finally:
         await form.close()
+
+
+async def _urlencoded(request: Request) -> FormData:
+    return await request.form(max_fields=_FIELDS_AT_MOST, max_part_size=_FIELD_BYTES)
 
 
 async def _multipart(request: Request, max_files: int) -> FormData:

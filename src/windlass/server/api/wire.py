@@ -1,6 +1,6 @@
 """The dictionary between our words and the wire's: how a task looks to clients, and how their patches read.
 
-Owns every camelCase name. Source: wire contract §4 for TaskStatus, §6 for load tasks, §5 for patches.
+Owns the names and forms of TaskStatus. Source: wire contract §4 for TaskStatus, §6 for load tasks, §5 for patches.
 """
 
 import re

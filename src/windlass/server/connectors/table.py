@@ -213,13 +213,13 @@ class Table:
         suspects = () if _is_storable("".join(cells)) else zip(header, cells, strict=True)
         for name, cell in suspects:
             if len(cell) > MAX_FIELD_CHARS:
-                return f"more than {MAX_FIELD_CHARS:,} characters in column {name!r}"
+                return f"more than {MAX_FIELD_CHARS:,} characters in column {_listed([name])}"
             if "\0" in cell:
-                return f"a NUL character in column {name!r}"
+                return f"a NUL character in column {_listed([name])}"
             if not is_decoded(cell):
-                return f"not valid {self._dialect.encoding} in column {name!r}"
+                return f"not valid {self._dialect.encoding} in column {_listed([name])}"
         if not cells[header.index(self._keys.id_column)].strip():
-            return f"no value in column {self._keys.id_column!r}"
+            return f"no value in column {_listed([self._keys.id_column])}"
         return ""
 
 

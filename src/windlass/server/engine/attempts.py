@@ -9,6 +9,8 @@ from windlass.server.store.database import Database
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.tasks import TaskStore
 
+_BACKOFF_S = 2.0
+
 
 class Attempts:
     """Hands tasks back to the queue, or ends them."""
@@ -23,25 +25,29 @@ class Attempts:
     ) -> None:
         """Submit the task again, or end it where this was its last attempt.
 
-        is_passing: the fault lay outside and may go away: the end is TEMPERROR rather than ERROR.
+        is_passing: the fault lay outside and may go away: the next attempt gives it time, and the end is
+        TEMPERROR rather than ERROR.
         """
         if attempt < max_attempts:
             text = f"Attempt {attempt} of {max_attempts} was lost: {why}. The task starts again."
-            await self.hand_back(task_id, epoch, Message(MessageType.WARN, "task_attempt_lost", text))
+            message = Message(MessageType.WARN, "task_attempt_lost", text)
+            await self.hand_back(task_id, epoch, message, delay_s=_BACKOFF_S**attempt if is_passing else 0)
             return
         status = CompletionStatus.TEMPERROR if is_passing else CompletionStatus.ERROR
         text = f"Attempt {attempt} of {max_attempts} was lost: {why}. There is no further attempt."
         await self.end(task_id, epoch, status, Message(MessageType.ERROR, "task_attempts_spent", text))
 
-    async def hand_back(self, task_id: str, epoch: int, *messages: Message, is_counted: bool = True) -> None:
-        """Take the task from its worker and submit it again, in one transaction.
+    async def hand_back(
+        self, task_id: str, epoch: int, *messages: Message, is_counted: bool = True, delay_s: float = 0
+    ) -> None:
+        """Take the task from its worker and submit it again, to start after `delay_s`, in one transaction.
 
         is_counted: False where the worker stopped of its own will, so that the attempt was not the task's.
         """
         async with self._database.transaction() as connection:
             new_epoch = await self._leases.hand_back(connection, task_id, epoch, *messages, is_counted=is_counted)
             if new_epoch is not None:
-                await queue.submit(connection, task_id, new_epoch)
+                await queue.submit(connection, task_id, epoch=new_epoch, delay_s=delay_s)
 
     async def end(self, task_id: str, epoch: int, status: CompletionStatus, *messages: Message) -> None:
         """End the task, unless somebody else was faster."""

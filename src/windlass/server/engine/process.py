@@ -120,7 +120,7 @@ class JobProcess:
             self._process.kill()  # It leads no group yet.
 
     def _has_ended(self, options: int = os.WNOHANG) -> bool:
-        """The process has ended; it stays a zombie, so that its number remains its own until it is joined.
+        """The process has ended; it usually stays a zombie until it is joined, so that its number remains its own.
 
         options: of waitid; 0 waits for the end.
         """
@@ -190,7 +190,7 @@ async def _run(pipe: Pipe, spec: JobSpec) -> Outcome | None:
             outcome: Outcome = await run(Job(spec, connection, pipe))
             return outcome
         finally:
-            await connection.close(timeout=2)
+            connection.terminate()  # Saying goodbye could only hide how the job ended.
     except JobCancelled:
         return Outcome(
             status=CompletionStatus.TERMINATED,

@@ -5,7 +5,6 @@ harmless, and so is an entry that has become stale: whoever takes it finds that 
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from importlib.metadata import version
@@ -29,9 +28,6 @@ from windlass.server.store.leases import LEASE
 _ENTRYPOINT = "task"
 _MADE_BY = f"PgQueuer {version('pgqueuer')}"
 _SETTINGS = DBSettings(db_schema="queue", channel=Channel("windlass_queue"))
-
-# Its log repeats what our own says of each task, with less context.
-logging.getLogger("pgqueuer").setLevel(logging.CRITICAL)
 
 
 async def is_installed(url: str) -> bool:
@@ -60,14 +56,20 @@ async def install(url: str) -> None:
         await connection.close()
 
 
-async def submit(connection: Connection, task_id: str, epoch: int) -> None:
-    """Let a worker start the task, as soon as the caller's transaction commits."""
+async def submit(connection: Connection, task_id: str, *, epoch: int, delay_s: float = 0) -> None:
+    """Let a worker start the task, `delay_s` after the caller's transaction commits."""
     entry = f"{task_id}:{epoch}"
-    await _queries(connection).enqueue(_ENTRYPOINT, entry.encode(), dedupe_key=entry, on_conflict="skip")
+    await _queries(connection).enqueue(
+        _ENTRYPOINT,
+        entry.encode(),
+        execute_after=timedelta(seconds=delay_s),
+        dedupe_key=entry,
+        on_conflict="skip",
+    )
 
 
 async def consume(url: str, handle: Callable[[str], Awaitable[None]], *, slots: int, stop: asyncio.Event) -> None:
-    """Call `handle` with the id of each waiting task, `slots` at once, until `stop` is set.
+    """Call `handle` with the id of each waiting task, `slots` at once (2 at least), until `stop` is set.
 
     Returns when every call has returned. Raises DatabaseUnavailable where the connection is lost.
     """
@@ -97,14 +99,14 @@ async def consume(url: str, handle: Callable[[str], Awaitable[None]], *, slots: 
             # An entry whose worker died before it held the task's lease is waited for as long as a lease.
             await manager.run(
                 batch_size=1,
-                max_concurrent_tasks=max(2, slots),
+                max_concurrent_tasks=slots,
                 dequeue_timeout=timedelta(seconds=5),
                 heartbeat_timeout=LEASE,
             )
         finally:
             stopping.cancel()
             connection.remove_termination_listener(on_termination)
-            await connection.close(timeout=2)
+            connection.terminate()
         if lost.is_set():
             raise DatabaseUnavailable("The queue's connection to the database was lost.")
 

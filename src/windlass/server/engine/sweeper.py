@@ -8,7 +8,7 @@ import logging
 
 from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
-from windlass.server.model.task import CompletionStatus, Message, MessageType
+from windlass.server.model.task import CANCELLED_BEFORE_START, CompletionStatus, Message, MessageType
 from windlass.server.store.database import Database
 from windlass.server.store.leases import LeaseStore
 
@@ -63,9 +63,10 @@ class Sweeper:
             waiting = await self._leases.waiting(older_than_s=WAITING_INTERVAL_S, after=after)
             for task in waiting:
                 if task.is_cancel_requested:
-                    message = Message(MessageType.INFO, "task_cancelled", "The task was cancelled before it started.")
-                    await self._attempts.end(task.task_id, task.epoch, CompletionStatus.TERMINATED, message)
+                    await self._attempts.end(
+                        task.task_id, task.epoch, CompletionStatus.TERMINATED, CANCELLED_BEFORE_START
+                    )
                     continue
                 async with self._database.transaction() as connection:
-                    await queue.submit(connection, task.task_id, task.epoch)
+                    await queue.submit(connection, task.task_id, epoch=task.epoch)
             after = waiting[-1].task_id if waiting else _FIRST_ID

@@ -28,6 +28,7 @@ PROGRESS_INTERVAL_S = 0.25
 WATCH_INTERVAL_S = 0.2
 CANCEL_GRACE_S = 10.0
 _RECONNECT_S = 0.5
+_SLOTS_AT_LEAST = 2  # The queue's library asks for it.
 
 
 class Running:
@@ -50,7 +51,7 @@ class Running:
 
 
 class Worker:
-    """Runs tasks. slots: how many at once."""
+    """Runs tasks. slots: how many at once; one for each processor unless given."""
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class Worker:
         self._leases = leases
         self._sources = sources
         self._definitions = definitions
-        self._slots = slots or max(2, os.cpu_count() or 2)
+        self._slots = max(_SLOTS_AT_LEAST, slots or os.cpu_count() or 0)
         self._attempts = Attempts(database, tasks, leases)
         self._sweeper = Sweeper(database, leases, self._attempts)
         self._running: dict[str, Running] = {}
@@ -108,7 +109,7 @@ class Worker:
             for duty in duties:
                 duty.cancel()
             outcomes = await asyncio.gather(consuming, *duties, return_exceptions=True)
-            await life.end()
+            life.end()
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -126,7 +127,12 @@ class Worker:
 
     async def _run(self, lease: Lease) -> None:
         task = lease.task
-        definition = self._definitions[task.definition.unique_name]
+        definition = self._definitions.get(task.definition.unique_name)
+        if definition is None:
+            text = f"This worker knows no task definition {task.definition.unique_name!r}."
+            message = Message(MessageType.ERROR, "definition_unknown", text)
+            await self._attempts.end(task.id, lease.epoch, CompletionStatus.ERROR, message)
+            return
         try:
             source = await self._sources.get(task.target.id if task.target else "")
         except NotFound as error:
@@ -196,6 +202,8 @@ class Worker:
             running.drop()
         except DatabaseUnavailable as error:
             log.warning("task %s: progress not written: %s", running.lease.task.id, error)
+        except Exception:
+            log.exception("task %s: progress not written", running.lease.task.id)
 
     async def _conclude(self, running: Running, outcome: Outcome | None) -> None:
         """Write the end of an attempt."""
@@ -210,13 +218,15 @@ class Worker:
                 messages=(Message(MessageType.INFO, "task_killed", "The task was cancelled and its job killed."),),
             )
         if outcome is None or outcome.is_passing:
-            why = outcome.messages[-1].text if outcome else f"the job's process {running.process.end}"
+            why = f"the job's process {running.process.end}"
+            if outcome is not None and outcome.messages:
+                why = outcome.messages[-1].text or outcome.messages[-1].key
             await self._attempts.lost(
                 task_id,
                 lease.epoch,
                 attempt=lease.attempt,
                 max_attempts=lease.max_attempts,
-                why=str(why).rstrip("."),
+                why=why.rstrip("."),
                 is_passing=outcome is not None,
             )
             return

@@ -8,9 +8,6 @@ from windlass.server.jobs.context import JobContext
 from windlass.server.model.source import Kind
 from windlass.server.model.task import CompletionStatus, Outcome, ReturnDetail
 
-# The argument of a launch that has every account written again, changed or not.
-REWRITE_ALL = "disableOptimization"
-
 _RETURNS = tuple(
     ReturnDetail(f"TASK_OUT_{label}", attribute)
     for label, attribute in (
@@ -27,8 +24,7 @@ _RETURNS = tuple(
 
 async def run(job: JobContext) -> Outcome:
     """Aggregate the source's accounts."""
-    rewrite_all = job.arguments.get(REWRITE_ALL) is True
-    tally = await aggregate(job, Kind.ACCOUNT, rewrite_all=rewrite_all)
+    tally = await aggregate(job, Kind.ACCOUNT, rewrite_all=job.arguments.get("rewrite_all") is True)
     return Outcome(
         status=CompletionStatus.WARNING if tally.messages else CompletionStatus.SUCCESS,
         attributes={

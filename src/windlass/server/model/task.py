@@ -81,6 +81,9 @@ class Message(msgspec.Struct, frozen=True):
     locale: str = LOCALE
 
 
+CANCELLED_BEFORE_START = Message(MessageType.INFO, "task_cancelled", "The task was cancelled before it started.")
+
+
 class ReturnDetail(msgspec.Struct, frozen=True):
     """Says that the attribute `attribute_name` is a result, known to readers by the label `name`."""
 

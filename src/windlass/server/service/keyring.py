@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from windlass.server.config import data_dir_mode
 from windlass.server.errors import ConfigurationError
 from windlass.server.store.principals import PrincipalStore
 
@@ -30,7 +31,7 @@ class Keyring:
     def load(cls, path: Path) -> "Keyring":
         """Read the key file; the first start makes it, readable by its owner alone. Raises ConfigurationError."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=data_dir_mode())
             _make_if_missing(path)
             key = path.read_bytes()
         except OSError as error:

@@ -3,11 +3,12 @@
 Source: wire contract §6.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
 from windlass.server.connectors import connect
+from windlass.server.engine import queue
 from windlass.server.errors import ConfigurationError, InvalidRequest
 from windlass.server.model.definition import ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION, TaskDefinition
 from windlass.server.model.source import Kind, Source
@@ -25,24 +26,21 @@ from windlass.server.model.task import (
     now,
 )
 from windlass.server.store import uploads
-from windlass.server.store.database import Connection, Database
+from windlass.server.store.database import Database
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 
 # The wire's own words; clients compare them.
 _BUSY = "This aggregation failed because the currently running aggregation must complete before the next one can start."
 
-Submit = Callable[[Connection, str, int], Awaitable[None]]
-
 
 class Launches:
-    """Starts aggregations. submit: puts a task into the queue, in the caller's transaction."""
+    """Starts aggregations."""
 
-    def __init__(self, database: Database, tasks: TaskStore, sources: SourceStore, submit: Submit) -> None:
+    def __init__(self, database: Database, tasks: TaskStore, sources: SourceStore) -> None:
         self._database = database
         self._tasks = tasks
         self._sources = sources
-        self._submit = submit
 
     async def load_accounts(
         self, source_id: str, launcher: str, file: AsyncIterator[bytes] | None, *, rewrite_all: bool
@@ -58,7 +56,7 @@ class Launches:
             source_id,
             launcher,
             file,
-            arguments={"disableOptimization": rewrite_all},
+            arguments={"rewrite_all": rewrite_all},
             attributes={"optimizedAggregation": "disabled" if rewrite_all else "enabled"},
         )
 
@@ -96,7 +94,7 @@ class Launches:
                 return task
             if file is not None:
                 await uploads.insert(connection, task.id, file)
-            await self._submit(connection, task.id, 0)
+            await queue.submit(connection, task.id, epoch=0)
             return task
 
 

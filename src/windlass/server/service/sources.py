@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from windlass.server.connectors import connect
-from windlass.server.errors import InvalidRequest
 from windlass.server.model.source import Source
 from windlass.server.model.task import new_id, now
+from windlass.server.service import names
 from windlass.server.store.sources import SourceStore
 
 
@@ -16,9 +16,8 @@ class Sources:
         self._store = store
 
     async def create(self, name: str, connector: str, settings: Mapping[str, str]) -> Source:
-        """Register a source. Raises ConfigurationError for wrong settings, InvalidRequest for a taken name."""
-        if not name.strip():
-            raise InvalidRequest("A source needs a name.")
+        """Register a source. Raises ConfigurationError for wrong settings, InvalidRequest for the name."""
+        names.checked(name, "A source")
         connect(connector, settings)
         created = now()
         source = Source(

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from windlass.server.errors import InvalidRequest
-from windlass.server.model.task import CompletionStatus, Message, MessageType, Task, ended, now
+from windlass.server.model.task import CANCELLED_BEFORE_START, CompletionStatus, Task, ended, now
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.tasks import Stored, TaskStore, Which
 
@@ -49,19 +49,19 @@ class TaskService:
         Raises NotFound, and InvalidRequest where the task's state forbids the change.
         """
         await self._tasks.get(task_id)  # One past its retention cannot be changed either.
-        await self._tasks.change(task_id, lambda task: _patched(task, patch, now()))
-        return await self._tasks.get(task_id)
+        return await self._tasks.change(task_id, lambda task: _patched(task, patch, now()))
 
     async def cancel(self, task_id: str) -> Stored:
         """Ask a running task to stop, end one that still waits; an ended one stays as it is. Raises NotFound."""
         await self._tasks.get(task_id)
         is_running = await self._leases.request_cancel(task_id)
         if is_running is False:
-            message = Message(MessageType.INFO, "task_cancelled", "The task was cancelled before it started.")
             await self._tasks.change(
                 task_id,
                 lambda task: (
-                    task if task.is_final else ended(task, now(), CompletionStatus.TERMINATED, messages=[message])
+                    task
+                    if task.is_final
+                    else ended(task, now(), CompletionStatus.TERMINATED, messages=[CANCELLED_BEFORE_START])
                 ),
             )
         return await self._tasks.get(task_id)

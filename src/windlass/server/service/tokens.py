@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from windlass.server.errors import RequestRefused
 from windlass.server.model.principal import Client, Principal, UserLevel
+from windlass.server.service import names
 from windlass.server.service.keyring import Keyring
 from windlass.server.store.principals import PrincipalStore
 
@@ -64,8 +65,8 @@ class Tokens:
     async def create_client(
         self, name: str, *, user_level: UserLevel | None, scopes: tuple[str, ...]
     ) -> tuple[Client, str]:
-        """Make a client; its secret is answered here once and kept nowhere."""
-        client = Client(id=uuid.uuid4().hex, name=name, user_level=user_level, scopes=scopes)
+        """Make a client; its secret is answered here once and kept nowhere. Raises InvalidRequest for the name."""
+        client = Client(id=uuid.uuid4().hex, name=names.checked(name, "A client"), user_level=user_level, scopes=scopes)
         secret = secrets.token_hex(32)
         await self._store.insert_client(client, self._secret_mac(secret))
         return client, secret

@@ -1,10 +1,9 @@
 """The connection pool: who may talk to PostgreSQL, how errors of the driver become ours, and how it reconnects.
 
-Knows no table.
+Knows no table but the one that says which revision the schema is at.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
@@ -19,9 +18,6 @@ from windlass.server.errors import ConfigurationError, DatabaseUnavailable
 Connection: TypeAlias = Any
 Row: TypeAlias = Any
 
-# It tells of each lost connection with a traceback; what that means is told by whoever needed the database.
-logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
-
 # What a statement gets whose connection is lost, or whose server stops.
 _LOST = (
     asyncpg.PostgresConnectionError,
@@ -31,6 +27,8 @@ _LOST = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # Raised where the connection breaks at the wrong moment.
+    asyncpg.TransactionRollbackError,  # A deadlock, which the database broke.
+    TimeoutError,
 )
 # What connecting may meet besides.
 _UNREACHED = (*_LOST, OSError)
@@ -39,6 +37,7 @@ SCHEMA_REVISION = "0001"
 """The newest revision in migrations/versions: what this release works with."""
 
 _CONNECT_TIMEOUT_S = 10
+_STATEMENT_TIMEOUT_S = 30
 _MIGRATION_LOCK = 0x57494E44  # Any number that no other program on this database uses.
 
 
@@ -120,19 +119,18 @@ class Database:
     async def fetch(self, sql: str, *args: object) -> list[Row]:
         """The rows of a statement that only reads: where a connection broke it is asked once more."""
         try:
-            return await self.write(sql, *args)
+            return await self._run(sql, *args)
         except DatabaseUnavailable:
-            return await self.write(sql, *args)
+            return await self._run(sql, *args)
 
     async def fetch_value(self, sql: str, *args: object) -> Any:
         """The first column of the first row of a statement that only reads, or None."""
         rows = await self.fetch(sql, *args)
         return rows[0][0] if rows else None
 
-    async def write(self, sql: str, *args: object) -> list[Row]:
-        """The rows that a writing statement returns, in a transaction of its own."""
-        async with self._acquired() as connection:
-            return list(await connection.fetch(sql, *args))
+    async def write(self, sql: str, *args: object, timeout_s: float | None = _STATEMENT_TIMEOUT_S) -> list[Row]:
+        """The rows that a writing statement returns, in a transaction of its own. timeout_s: None waits for ever."""
+        return await self._run(sql, *args, timeout_s=timeout_s)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -140,10 +138,14 @@ class Database:
         async with self._acquired() as connection, connection.transaction():
             yield connection
 
+    async def _run(self, sql: str, *args: object, timeout_s: float | None = _STATEMENT_TIMEOUT_S) -> list[Row]:
+        async with self._acquired() as connection:
+            return list(await connection.fetch(sql, *args, timeout=timeout_s))
+
     @asynccontextmanager
     async def _acquired(self) -> AsyncIterator[Connection]:
         with _connecting(self.url):
-            connection = await self._pool.acquire()
+            connection = await self._pool.acquire(timeout=_STATEMENT_TIMEOUT_S)
         with translated():
             try:
                 yield connection

@@ -92,7 +92,8 @@ class Lease:
     def ensure_running(self) -> None:
         """Start the server again where it is gone; a live one is left as it is. Raises EmbeddedDatabaseError."""
         with _translated("start", self._folder.path), self._folder.locked():
-            self._folder.ensure_running()
+            if self._users is not None:
+                self._folder.ensure_running()
 
     def release(self) -> bool:
         """Give the lease back and stop the server if nobody else uses it; True if that stopped it.

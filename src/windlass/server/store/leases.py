@@ -1,6 +1,6 @@
 """Who may work on a task: leases with an epoch, the workers' signs of life, and tasks that lost their worker.
 
-All times are the database's, so that no node's clock matters.
+A lease's times are the database's, so that no node's clock matters to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,9 +70,13 @@ class SignOfLife:
     async def show(cls, url: str) -> "SignOfLife":
         """Take a new node number and hold its lock. Raises DatabaseUnavailable."""
         connection = await connect(url, name="windlass worker: sign of life")
-        with translated():
-            node = await connection.fetchval("SELECT nextval('node_number')")
-            await connection.execute("SELECT pg_advisory_lock($1, $2)", _SIGN_OF_LIFE, node)
+        try:
+            with translated():
+                node = await connection.fetchval("SELECT nextval('node_number')")
+                await connection.execute("SELECT pg_advisory_lock($1, $2)", _SIGN_OF_LIFE, node)
+        except BaseException:
+            connection.terminate()
+            raise
         return cls(connection, int(node))
 
     @property
@@ -80,9 +84,9 @@ class SignOfLife:
         """The session is still there."""
         return not self._connection.is_closed()
 
-    async def end(self) -> None:
-        """Give the lock back."""
-        await self._connection.close(timeout=2)
+    def end(self) -> None:
+        """Give the lock back: the database sees the connection end."""
+        self._connection.terminate()
 
 
 class LeaseStore:
@@ -132,7 +136,7 @@ class LeaseStore:
         return {row["id"].hex: Watched(row["epoch"], row["cancel_requested"], row["is_final"]) for row in rows}
 
     async def request_cancel(self, task_id: str) -> bool | None:
-        """Ask for a stop: True if a worker has the task, False if it is still queued, None if it has ended."""
+        """Ask for a stop: True if a worker has the task, False if none has, None if it has ended."""
         rows = await self._database.write(sql.REQUEST_CANCEL, UUID(task_id))
         return bool(rows[0]["is_running"]) if rows else None
 

@@ -1,4 +1,4 @@
-"""API clients and sealed keys in the database. Secrets come as HMACs and keys come sealed: this file sees neither."""
+"""API clients and keys in the database. Secrets come as HMACs, keys sealed: this file sees neither."""
 
 import msgspec
 

@@ -105,12 +105,10 @@ class TaskStore:
 
     async def settle(self) -> None:
         """Have the database take note of many new tasks now rather than in a while: its plans depend on it."""
-        await self._database.write("VACUUM (ANALYZE) task")
+        await self._database.write("VACUUM (ANALYZE) task", timeout_s=None)
 
-    async def change(
-        self, task_id: str, change: Callable[[Task], Task], *, epoch: int | None = None
-    ) -> tuple[Task, int]:
-        """Write what `change` makes of the task, row and document in one statement; answers it and its version.
+    async def change(self, task_id: str, change: Callable[[Task], Task], *, epoch: int | None = None) -> Stored:
+        """Write what `change` makes of the task, row and document in one statement; answers it as it then stands.
 
         change: a pure function; it is called again where another writer was faster, and what it raises
         leaves the task as it was. The task itself, unchanged, writes nothing.
@@ -127,7 +125,8 @@ class TaskStore:
             before = self._codec.decode(row["document"])
             after = change(before)
             if after == before:
-                return before, row["version"]
+                return Stored(row["document"], row["version"])
+            document = self._codec.encode(after)
             written = await self._database.write(
                 sql.CHANGE,
                 uuid,
@@ -137,10 +136,10 @@ class TaskStore:
                 after.launched,
                 after.completed,
                 after.completion_status,
-                self._codec.encode(after),
+                document,
             )
             if written:
-                return after, written[0]["version"]
+                return Stored(document, written[0]["version"])
 
     def row(self, task: Task) -> Sequence[object]:
         """The task's values for ROW_COLUMNS."""

@@ -96,7 +96,7 @@ WATCH = (
 
 REQUEST_CANCEL = """
 UPDATE task SET cancel_requested = true
-WHERE id = $1 AND execution = 'worker' AND completion_status IS NULL
+WHERE id = $1 AND completion_status IS NULL
 RETURNING node IS NOT NULL AS is_running
 """
 
