@@ -1,5 +1,6 @@
 """`windlass serve`, `worker` and `migrate`: how they start, say what is wrong, and end."""
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.conftest import sign_in
 
 from windlass.server.store import embedded
 
@@ -57,6 +59,7 @@ def test_a_wrong_setting_is_named_with_its_value(windlass, name: str, value: str
 
 
 def test_another_key_file_than_the_database_was_set_up_with_is_refused(windlass, tmp_path: Path):
+    (tmp_path / "another").write_bytes(bytes(32))
     first = windlass("source", "list")
 
     result = windlass("source", "list", WINDLASS_KEY_FILE=str(tmp_path / "another"))
@@ -64,6 +67,17 @@ def test_another_key_file_than_the_database_was_set_up_with_is_refused(windlass,
     assert first.returncode == 0
     assert result.returncode == 1
     assert "is not the one this database was set up with" in result.stderr
+
+
+def test_a_missing_key_file_is_named_and_no_other_is_made(windlass, tmp_path: Path):
+    windlass("source", "list")
+    missing = tmp_path / "elsewhere" / "key"
+
+    result = windlass("source", "list", WINDLASS_KEY_FILE=str(missing))
+
+    assert result.returncode == 1
+    assert f"The key file {missing} is missing" in result.stderr
+    assert not missing.parent.exists()
 
 
 def test_migrating_asks_for_no_key_and_makes_none(windlass, tmp_path: Path):
@@ -101,7 +115,7 @@ def test_a_signal_while_it_starts_leaves_no_database_behind(embedded_environment
     assert not embedded.status(embedded_environment).is_running
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_server_and_the_database_it_started(embedded_environment: Path, start, signal_number):
     server = start()
     was_running = embedded.status(embedded_environment).is_running
@@ -121,6 +135,46 @@ def test_the_database_stays_while_another_server_uses_it(embedded_environment: P
     assert httpx.post(f"{second.url}/oauth/token", data={"grant_type": "client_credentials"}).status_code == 401
     second.stop()
     assert not embedded.status(embedded_environment).is_running
+
+
+def test_a_task_survives_any_number_of_database_restarts(embedded_environment: Path, start, windlass, tmp_path: Path):
+    server = start()
+    made = json.loads(windlass("client", "create", "ci", "--json").stdout)
+    rows = tmp_path / "rows.csv"
+    rows.write_text("id,name\n" + "".join(f"{number},Somebody {number}\n" for number in range(300_000)))
+    settings = ("--setting", "id_column=id", "--setting", f"path={rows}")
+    source = json.loads(windlass("source", "create", "Big", "--connector", "delimited", *settings, "--json").stdout)
+    with sign_in(server.url, {"SAIL_CLIENT_ID": made["clientId"], "SAIL_CLIENT_SECRET": made["clientSecret"]}) as api:
+        task_id = api.post(f"/sources/{source['id']}/load-accounts").json()["task"]["id"]
+
+        for _ in range(4):
+            status = kill_the_database_once_read(api, task_id, embedded_environment)
+
+        ended = api.wait_for(task_id)
+
+    assert status["completionStatus"] is None
+    assert ended["completionStatus"] == "SUCCESS", ended["messages"]
+    assert ended["attributes"]["created"] == 300_000
+    assert any("The database was restarted" in message["localizedText"]["message"] for message in ended["messages"])
+
+
+def kill_the_database_once_read(api, task_id: str, folder: Path) -> dict[str, object]:
+    """Wait until the task reads its source, kill the database, and wait until it answers again."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        answer = api.get(f"/task-status/{task_id}")
+        if answer.status_code == 200 and str(answer.json()["progress"]).startswith("Read "):
+            break
+        time.sleep(0.02)
+    pid = embedded.status(folder).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    while time.monotonic() < deadline:
+        answer = api.get(f"/task-status/{task_id}")
+        if answer.status_code == 200 and embedded.status(folder).pid not in (pid, None):
+            return dict(answer.json())
+        time.sleep(0.05)
+    raise AssertionError("the database did not come back")
 
 
 def test_the_server_starts_its_database_again_when_that_is_killed(embedded_environment: Path, start):

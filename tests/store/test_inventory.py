@@ -12,7 +12,7 @@ from tests.store.examples import insert, row_of, task_of
 
 from windlass.server import app
 from windlass.server.config import Settings
-from windlass.server.errors import Fenced
+from windlass.server.errors import Fenced, SourceUnreadable
 from windlass.server.model.source import Kind
 from windlass.server.model.task import CompletionStatus, ended, now
 from windlass.server.store.database import Database, connect
@@ -275,6 +275,13 @@ def test_a_sequence_of_readings_leaves_what_a_dictionary_would(module_database_u
     asyncio.run(run())
 
     asyncio.run(run())
+
+
+async def test_a_source_deleted_while_it_was_read_is_said_to_be_gone(aggregation):
+    await aggregation.application.sources.delete(aggregation.source.id)
+
+    with pytest.raises(SourceUnreadable, match="The source was deleted while it was read"):
+        await aggregation.apply([person("ann")])
 
 
 async def test_a_source_that_the_planner_knows_nothing_of_is_applied_in_good_time(application):

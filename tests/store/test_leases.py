@@ -190,7 +190,7 @@ async def test_a_dead_workers_task_is_found_at_once_though_its_lease_runs(applic
     found = await until(lambda: orphans(application), timeout_s=5)
     assert list(found) == [lost.id]
     orphan = found[lost.id]
-    assert orphan.lost_worker
+    assert (orphan.is_worker_dead, orphan.is_database_restarted) == (True, False)
     assert (orphan.epoch, orphan.attempts, orphan.max_attempts) == (lease.epoch, 1, 3)
 
 
@@ -202,7 +202,19 @@ async def test_a_living_worker_whose_lease_ran_out_loses_its_task(application, a
     found = await orphans(application)
 
     assert list(found) == [task.id]
-    assert not found[task.id].lost_worker
+    assert not found[task.id].is_worker_dead
+
+
+async def test_a_database_that_started_after_the_last_renewal_is_known_to_have_ended_the_session(application, alive):
+    task = await insert(application, task_of())
+    await application.lease_store.start(task.id, (await alive()).node)
+    await application.database.write(
+        "UPDATE task SET lease_until = pg_postmaster_start_time() + $1::interval - interval '1 second'", leases.LEASE
+    )
+
+    found = await orphans(application)
+
+    assert found[task.id].is_database_restarted
 
 
 async def test_no_two_workers_have_the_same_number(alive):

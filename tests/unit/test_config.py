@@ -38,7 +38,7 @@ def test_root_keeps_its_data_in_var_lib_and_others_in_their_data_home(monkeypatc
     assert plain == Path.home() / ".local/share/windlass"
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "ten", "1.5", "٣"])
+@pytest.mark.parametrize("value", ["0", "-1", "ten", "1.5", "٣", "100000", "9" * 30])
 def test_a_number_of_days_that_is_none_is_refused_by_name(value: str):
     with pytest.raises(ConfigurationError, match="WINDLASS_RETENTION_DAYS is"):
         Settings.load({"WINDLASS_RETENTION_DAYS": value})

@@ -44,10 +44,11 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def _until_terminated(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Have SIGTERM cancel what is done, so that it cleans up as it does after Ctrl-C."""
+    """Have a signal to end cancel what is done, so that it cleans up as it does after Ctrl-C."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(signal_number, task.cancel)
     return await coroutine
 
 

@@ -1,6 +1,7 @@
 """`windlass demo`: a server, a source, two aggregations through the API, and what to try next."""
 
 import asyncio
+import shlex
 import socket
 import time
 from pathlib import Path
@@ -25,7 +26,13 @@ _IDLE_POLL_S = 0.2
 
 @click.command()
 @click.option("--once", is_flag=True, help="End after the aggregations: exit status 0 if both went well, else 1.")
-@click.option("--port", default=8080, show_default=True, help="The port to listen on; the next free one if taken.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8080,
+    show_default=True,
+    help="The port to listen on; the next free one if taken.",
+)
 @click.option(
     "--data-dir",
     metavar="DIR",
@@ -136,9 +143,13 @@ def _write(env_file: Path, url: str, client_id: str, secret: str) -> None:
     env_file.parent.mkdir(parents=True, exist_ok=True)
     env_file.touch(mode=0o600)
     env_file.chmod(0o600)
-    env_file.write_text(
-        f"export SAIL_BASE_URL={url}\nexport SAIL_CLIENT_ID={client_id}\nexport SAIL_CLIENT_SECRET={secret}\n"
-    )
+    variables = {
+        "SAIL_BASE_URL": url,
+        "SAIL_CLIENT_ID": client_id,
+        "SAIL_CLIENT_SECRET": secret,
+        "WINDLASS_DATA_DIR": str(env_file.parent),
+    }
+    env_file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
 
 
 async def _source(application: app.Application) -> Source:

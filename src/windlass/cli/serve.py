@@ -11,7 +11,13 @@ from windlass.server import app
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8080, show_default=True, help="The port to listen on; 0 takes any free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8080,
+    show_default=True,
+    help="The port to listen on; 0 takes any free one.",
+)
 @database_options
 @click.option("--no-worker", is_flag=True, help="Serve the API only; tasks wait for a `windlass worker`.")
 @click.option("--dev", is_flag=True, help="For trying things out: a colourful log.")

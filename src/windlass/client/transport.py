@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import quote
 
 import httpx
 
@@ -53,7 +54,7 @@ class Client:
 
     def get_task_status(self, task_id: str) -> dict[str, Any]:
         """One task's TaskStatus. Raises ApiError, Unreachable; so do all that follow."""
-        status: dict[str, Any] = self._call("GET", f"/beta/task-status/{task_id}")
+        status: dict[str, Any] = self._call("GET", f"/beta/task-status/{quote(task_id, safe='')}")
         return status
 
     def get_pending_tasks(self) -> list[dict[str, Any]]:
@@ -66,13 +67,13 @@ class Client:
     ) -> dict[str, Any]:
         """Start an account aggregation; its load task. file: sent as the source's content."""
         fields = {"disableOptimization": "true"} if disable_optimization else {}
-        answer = self._load(f"/beta/sources/{source_id}/load-accounts", file, fields)
+        answer = self._load(f"/beta/sources/{quote(source_id, safe='')}/load-accounts", file, fields)
         task: dict[str, Any] = answer["task"]
         return task
 
     def load_entitlements(self, source_id: str, file: Path | None = None) -> dict[str, Any]:
         """Start an entitlement aggregation; its load task. file: sent as the source's content."""
-        return self._load(f"/beta/sources/{source_id}/load-entitlements", file, {})
+        return self._load(f"/beta/sources/{quote(source_id, safe='')}/load-entitlements", file, {})
 
     def _load(self, path: str, file: Path | None, fields: dict[str, str]) -> dict[str, Any]:
         try:

@@ -77,8 +77,7 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
         database = await Database.open(url, name=name)
         try:
             principals = PrincipalStore(database)
-            keyring = await asyncio.to_thread(Keyring.load, settings.key_file)
-            await keyring.check(principals, settings.key_file)
+            keyring = await Keyring.of_database(settings.key_file, principals)
             tokens = await Tokens.open(principals, keyring, lifetime_s=settings.token_lifetime_s)
             yield Application(settings, database, tokens)
         finally:
@@ -230,7 +229,7 @@ class _Server(uvicorn.Server):
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
+    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
 
 

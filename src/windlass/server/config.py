@@ -7,6 +7,8 @@ from pathlib import Path
 
 from windlass.server.errors import ConfigurationError
 
+_DIGITS_AT_MOST = 5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -64,6 +66,7 @@ def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
     value = environ.get(name)
     if not value:
         return default
-    if not (value.isascii() and value.isdecimal()) or int(value) == 0:
-        raise ConfigurationError(f"{name} is {value!r}; it must be a whole number above 0.")
+    if not (value.isascii() and value.isdecimal() and len(value) <= _DIGITS_AT_MOST) or int(value) == 0:
+        most = 10**_DIGITS_AT_MOST - 1
+        raise ConfigurationError(f"{name} is {value!r}; it must be a whole number from 1 to {most}.")
     return int(value)

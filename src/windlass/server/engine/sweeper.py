@@ -44,7 +44,12 @@ class Sweeper:
                     message = Message(MessageType.INFO, "task_cancelled", text)
                     await self._attempts.end(orphan.task_id, orphan.epoch, CompletionStatus.TERMINATED, message)
                     continue
-                why = "its worker died" if orphan.lost_worker else "its worker gave no sign of life in time"
+                if orphan.is_database_restarted:
+                    text = "The database was restarted, and the attempt with it. The task starts again."
+                    message = Message(MessageType.WARN, "task_attempt_lost", text)
+                    await self._attempts.hand_back(orphan.task_id, orphan.epoch, message, is_counted=False)
+                    continue
+                why = "its worker died" if orphan.is_worker_dead else "its worker gave no sign of life in time"
                 log.warning("task %s: %s (attempt %d)", orphan.task_id, why, orphan.attempts)
                 await self._attempts.lost(
                     orphan.task_id,

@@ -3,6 +3,7 @@
 Every node that shares a database must have the same key file; the database keeps a check value of it.
 """
 
+import asyncio
 import hmac
 import os
 import secrets
@@ -19,6 +20,7 @@ from windlass.server.store.principals import PrincipalStore
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
+_CHECK = "check"
 
 
 class Keyring:
@@ -28,8 +30,28 @@ class Keyring:
         self._key = key
 
     @classmethod
+    async def of_database(cls, path: Path, store: PrincipalStore) -> "Keyring":
+        """The key that the database was set up with; a new database takes the one found, or a new one.
+
+        Raises ConfigurationError where the key is missing, cannot be read, or is another.
+        """
+        if not await asyncio.to_thread(path.exists) and await store.has_key(_CHECK):
+            raise ConfigurationError(
+                f"The key file {path} is missing, and the database was set up with one; copy it from a node that "
+                "has it or from a backup, and name it with WINDLASS_KEY_FILE."
+            )
+        keyring = await asyncio.to_thread(cls.load, path)
+        own = keyring.mac(_CHECK, b"")
+        if not hmac.compare_digest(own, await store.key_or_insert(_CHECK, own)):
+            raise ConfigurationError(
+                f"The key in {path} is not the one this database was set up with; "
+                "copy the key file of a node that uses it, and name it with WINDLASS_KEY_FILE."
+            )
+        return keyring
+
+    @classmethod
     def load(cls, path: Path) -> "Keyring":
-        """Read the key file; the first start makes it, readable by its owner alone. Raises ConfigurationError."""
+        """Read the key file; one that is missing is made, readable by its owner alone. Raises ConfigurationError."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=data_dir_mode())
             _make_if_missing(path)
@@ -44,15 +66,6 @@ class Keyring:
                 f"The key file {path} has {len(key)} bytes where {_KEY_BYTES} were expected; restore it from a backup."
             )
         return cls(key)
-
-    async def check(self, store: PrincipalStore, path: Path) -> None:
-        """See that the database was set up with this key. Raises ConfigurationError."""
-        own = self.mac("check", b"")
-        if not hmac.compare_digest(own, await store.key_or_insert("check", own)):
-            raise ConfigurationError(
-                f"The key in {path} is not the one this database was set up with; "
-                "copy the key file of a node that uses it, and name it with WINDLASS_KEY_FILE."
-            )
 
     def mac(self, purpose: str, message: bytes) -> bytes:
         """The HMAC-SHA256 of the message under the purpose's own key."""

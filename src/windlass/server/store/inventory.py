@@ -6,12 +6,14 @@ task is attempted.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
-from windlass.server.errors import Fenced
+from windlass.server.errors import Fenced, SourceUnreadable
 from windlass.server.model.source import Kind
 from windlass.server.store.database import Connection, translated
 
@@ -129,10 +131,11 @@ class Staging:
 
         rewrite_all: write what is equal, too. deletes: remove what is missing from the reading. checkpoint: what
         to leave with the task of the counts, in the same transaction.
-        Raises Fenced, having changed nothing, where the task is no longer this worker's.
+        Raises Fenced, having changed nothing, where the task is no longer this worker's, and SourceUnreadable
+        where the source is gone.
         """
         how = "DELETE" if deletes else "SELECT"
-        with translated():
+        with translated(), _source_deleted():
             await self._connection.execute("ANALYZE staged")
             async with self._connection.transaction():
                 # A source that grew since the planner's statistics were taken looks empty to it; row by row,
@@ -159,6 +162,15 @@ class Staging:
     async def _run(self, statement: str, *args: object) -> int:
         status = await self._connection.execute(statement.format(table=self._table), *args)
         return int(status.rsplit(" ", 1)[1])
+
+
+@contextmanager
+def _source_deleted() -> Iterator[None]:
+    """Say in our words that the source is gone to which the rows should belong."""
+    try:
+        yield
+    except asyncpg.ForeignKeyViolationError as error:
+        raise SourceUnreadable("The source was deleted while it was read.") from error
 
 
 def _fingerprint(name: str, attributes: bytes) -> bytes:

@@ -33,14 +33,18 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):
-    """A pending task whose worker is gone. lost_worker: its process died; else its lease ran out."""
+    """A pending task whose worker is gone.
+
+    is_worker_dead: its session ended; else its lease ran out. is_database_restarted: that is why the session ended.
+    """
 
     task_id: str
     epoch: int
     attempts: int
     max_attempts: int
     is_cancel_requested: bool
-    lost_worker: bool
+    is_worker_dead: bool
+    is_database_restarted: bool
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -142,7 +146,7 @@ class LeaseStore:
 
     async def orphans(self) -> list[Orphan]:
         """Pending tasks whose worker's session is gone or whose lease ran out, oldest first, 100 at most."""
-        rows = await self._database.fetch(sql.ORPHANS, _SIGN_OF_LIFE)
+        rows = await self._database.fetch(sql.ORPHANS, _SIGN_OF_LIFE, LEASE)
         return [
             Orphan(
                 task_id=row["id"].hex,
@@ -150,7 +154,8 @@ class LeaseStore:
                 attempts=row["attempts"],
                 max_attempts=row["max_attempts"],
                 is_cancel_requested=row["cancel_requested"],
-                lost_worker=bool(row["lost_worker"]),
+                is_worker_dead=bool(row["is_worker_dead"]),
+                is_database_restarted=bool(row["is_database_restarted"]),
             )
             for row in rows
         ]

@@ -46,6 +46,10 @@ class PrincipalStore:
         )
         return StoredClient(client, row["secret_hmac"])
 
+    async def has_key(self, key_id: str) -> bool:
+        """Whether there is a key of that id."""
+        return bool(await self._database.fetch("SELECT FROM sealed_key WHERE id = $1", key_id))
+
     async def key_or_insert(self, key_id: str, sealed: bytes) -> bytes:
         """The sealed key of that id; the one given becomes it where there is none yet."""
         async with self._database.transaction() as connection:

@@ -100,10 +100,12 @@ WHERE id = $1 AND completion_status IS NULL
 RETURNING node IS NOT NULL AS is_running
 """
 
-# A worker holds the advisory lock (class $1, its number) as long as its session lives.
+# A worker holds the advisory lock (class $1, its number) as long as its session lives. A lease is of the
+# length $2 when it is renewed: a database that started since then took every session with it.
 ORPHANS = """
 SELECT id, epoch, attempts, max_attempts, cancel_requested,
-       lease_until >= now() AS lost_worker
+       lease_until >= now() AS is_worker_dead,
+       pg_postmaster_start_time() > lease_until - $2::interval AS is_database_restarted
 FROM task
 WHERE completion_status IS NULL AND execution = 'worker' AND node IS NOT NULL
   AND (lease_until < now() OR node NOT IN (
