@@ -40,9 +40,9 @@ fuzz: ## Every property-based test, with FUZZ_EXAMPLES examples each
 	@sh scripts/setup test
 	@WINDLASS_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) .venv/bin/python -m pytest --timeout=3600 -m hypothesis $(PYTEST_ARGS)
 
-chaos: ## Kill, freeze and cut off the parts, CHAOS_ROUNDS times
+chaos: ## Kill workers, jobs and servers in the middle of their work, CHAOS_ROUNDS times each
 	@sh scripts/setup test
-	@WINDLASS_CHAOS_ROUNDS=$(CHAOS_ROUNDS) .venv/bin/python -m pytest --timeout=3600 tests/chaos $(PYTEST_ARGS)
+	@WINDLASS_CHAOS_ROUNDS=$(CHAOS_ROUNDS) .venv/bin/python -m pytest --timeout=3600 -s tests/chaos $(PYTEST_ARGS)
 
 bench: ## Measure against the budgets
 	@sh scripts/setup test
