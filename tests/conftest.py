@@ -9,6 +9,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -41,17 +42,24 @@ def postgres_url(passable_tmp: Path) -> Iterator[str]:
         lease.release()
 
 
+@asynccontextmanager
+async def fresh_database(postgres_url: str, *, template: str = "windlass") -> AsyncIterator[str]:
+    """The URL of a new database, migrated unless made from another template; dropped at the end."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin_url = postgres_url.replace("/windlass?", "/postgres?")
+    await execute(admin_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield postgres_url.replace("/windlass?", f"/{name}?")
+    await execute(admin_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 async def database_url(postgres_url: str) -> AsyncIterator[str]:
     """A fresh, migrated database."""
-    name = f"test_{uuid.uuid4().hex}"
-    admin_url = postgres_url.replace("/windlass?", "/postgres?")
-    await _execute(admin_url, f"CREATE DATABASE {name} TEMPLATE windlass")
-    yield postgres_url.replace("/windlass?", f"/{name}?")
-    await _execute(admin_url, f"DROP DATABASE {name} WITH (FORCE)")
+    async with fresh_database(postgres_url) as url:
+        yield url
 
 
-async def _execute(url: str, statement: str) -> None:
+async def execute(url: str, statement: str) -> None:
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(statement)

@@ -3,7 +3,6 @@
 Nothing runs here by itself, so a test may be sure of every task's state; what workers do is tested elsewhere.
 """
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -15,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-import asyncpg
 import httpx
 import msgspec
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from tests.conftest import fresh_database
 
 from windlass.server import app
 from windlass.server.config import Settings
@@ -142,21 +141,10 @@ def _portal() -> Iterator[BlockingPortal]:
 
 
 @pytest.fixture(scope="session")
-def _contract_database(postgres_url: str) -> Iterator[str]:
+def _contract_database(postgres_url: str, _portal: BlockingPortal) -> Iterator[str]:
     """A migrated database that the whole run shares."""
-    name = f"contract_{uuid.uuid4().hex}"
-    admin_url = postgres_url.replace("/windlass?", "/postgres?")
-    asyncio.run(_execute(admin_url, f"CREATE DATABASE {name} TEMPLATE windlass"))
-    yield postgres_url.replace("/windlass?", f"/{name}?")
-    asyncio.run(_execute(admin_url, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+    with _portal.wrap_async_context_manager(fresh_database(postgres_url)) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.conftest import execute
 from tests.engine import jobs
 from tests.store.examples import until
-from tests.store.shared_database import execute
 
 from windlass.server.engine import sweeper, worker
 from windlass.server.engine.attempts import Attempts

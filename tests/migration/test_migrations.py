@@ -4,13 +4,13 @@ import asyncio
 import os
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import asyncpg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from tests.conftest import execute, fresh_database
 
 from windlass.server import app
 from windlass.server.config import Settings
@@ -69,22 +69,11 @@ async def catalogue(url):
         await connection.close()
 
 
-async def execute(url, statements):
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statements)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture
 async def empty_database(postgres_url):
     """The URL of a database without a schema."""
-    name = f"test_{uuid.uuid4().hex}"
-    admin_url = postgres_url.replace("/windlass?", "/postgres?")
-    await execute(admin_url, f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY wal_log")
-    yield postgres_url.replace("/windlass?", f"/{name}?")
-    await execute(admin_url, f"DROP DATABASE {name} WITH (FORCE)")
+    async with fresh_database(postgres_url, template="template0") as url:
+        yield url
 
 
 @pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)

@@ -3,11 +3,9 @@
 Making a database of its own for a test takes a second on a slow disk; emptying one takes a few milliseconds.
 """
 
-import asyncio
-import uuid
-
-import asyncpg
 import pytest
+from anyio.from_thread import start_blocking_portal
+from tests.conftest import execute, fresh_database
 
 # Whatever is still connected belongs to a test that is over.
 EMPTY = """
@@ -22,22 +20,11 @@ DELETE FROM queue.pgqueuer_log;
 """
 
 
-async def execute(url, statements):
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statements)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture(scope="module")
 def module_database_url(postgres_url):
     """A fresh, migrated database for the tests of one module."""
-    name = f"test_{uuid.uuid4().hex}"
-    admin_url = postgres_url.replace("/windlass?", "/postgres?")
-    asyncio.run(execute(admin_url, f"CREATE DATABASE {name} TEMPLATE windlass STRATEGY wal_log"))
-    yield postgres_url.replace("/windlass?", f"/{name}?")
-    asyncio.run(execute(admin_url, f"DROP DATABASE {name} WITH (FORCE)"))
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(fresh_database(postgres_url)) as url:
+        yield url
 
 
 @pytest.fixture

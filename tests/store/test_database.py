@@ -5,7 +5,7 @@ import socket
 
 import asyncpg
 import pytest
-from tests.store.shared_database import execute
+from tests.conftest import execute
 
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable
 from windlass.server.store.database import Database, connect, schema_revision
