@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -259,6 +259,8 @@ class _DataFolder:
             if serves(server.pid, self.cluster):
                 os.kill(server.pid, how)
             if _wait_until(lambda: not serves(server.pid, self.cluster), _STOP_TIMEOUT_S):
+                with suppress(OSError):  # What is still in it is not ours.
+                    Path(server.socket_dir).rmdir()
                 return
         raise EmbeddedDatabaseError(
             f"PostgreSQL (process {server.pid}) in {self.path} does not stop: look at {self.path / 'postgres.log'}."
