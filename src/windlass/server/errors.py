@@ -45,7 +45,16 @@ class Fenced(WindlassError):
 
 
 class RequestRefused(WindlassError):
-    """What a caller asked for cannot be done; the message is fit for the caller's eyes."""
+    """What a caller asked for cannot be done; the message is fit for the caller's eyes.
+
+    text: an English sentence with `{names}`; values: what they stand for. A caller who reads another
+    language gets the sentence translated, with the same values.
+    """
+
+    def __init__(self, text: str, /, **values: object) -> None:
+        super().__init__(text.format(**values) if values else text)
+        self.text = text
+        self.values = values
 
 
 class InvalidRequest(RequestRefused):
@@ -54,8 +63,8 @@ class InvalidRequest(RequestRefused):
     is_syntax: the request could not even be parsed (`400.0`), rather than parsed and refused (`400.1`).
     """
 
-    def __init__(self, message: str, *, is_syntax: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, text: str, /, *, is_syntax: bool = False, **values: object) -> None:
+        super().__init__(text, **values)
         self.is_syntax = is_syntax
 
 
