@@ -11,7 +11,7 @@ Instants are aware UTC and whole milliseconds, as the wire shows them.
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 import msgspec
 
@@ -63,6 +63,14 @@ class Execution(StrEnum):
     EXTERNAL = "external"
 
 
+class Priority(IntEnum):
+    """Which of the waiting tasks a worker takes up first; among equals, the one that has waited longest."""
+
+    LOW = 0
+    MEDIUM = 1
+    HIGH = 2
+
+
 class Target(msgspec.Struct, frozen=True):
     """The source or identity worked on; a source's `name` ends in ` [source]`."""
 
@@ -82,6 +90,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 CANCELLED_BEFORE_START = Message(MessageType.INFO, "task_cancelled", "The task was cancelled before it started.")
+CANCELLED = Message(MessageType.INFO, "task_cancelled", "The task was cancelled.")
 
 
 class ReturnDetail(msgspec.Struct, frozen=True):
@@ -160,6 +169,32 @@ def new_id(created: datetime) -> str:
     random = int.from_bytes(os.urandom(10), "big")
     rand_a, rand_b = random >> 68, random & (1 << 62) - 1
     return f"{ms << 80 | 0x7 << 76 | (rand_a & 0xFFF) << 64 | 0b10 << 62 | rand_b:032x}"
+
+
+def new_task(
+    definition: DefinitionSummary,
+    type_: TaskType,
+    launcher: str,
+    *,
+    target: Target | None,
+    attributes: Mapping[str, object],
+    progress: str | None,
+) -> Task:
+    """A task as it is launched, just now."""
+    created = now()
+    return Task(
+        id=new_id(created),
+        type=type_,
+        unique_name=definition.unique_name,
+        description=definition.description or definition.unique_name,
+        launcher=launcher,
+        target=target,
+        created=created,
+        modified=created,
+        attributes=attributes,
+        progress=progress,
+        definition=definition,
+    )
 
 
 def noted(task: Task, at: datetime, *messages: Message) -> Task:

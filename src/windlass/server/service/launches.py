@@ -17,16 +17,17 @@ from windlass.server.model.task import (
     Execution,
     Message,
     MessageType,
+    Priority,
     Target,
     TargetType,
     Task,
     TaskType,
     ended,
-    new_id,
-    now,
+    new_task,
 )
 from windlass.server.store import uploads
 from windlass.server.store.database import Database
+from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 
@@ -37,10 +38,13 @@ _BUSY = "This aggregation failed because the currently running aggregation must 
 class Launches:
     """Starts aggregations."""
 
-    def __init__(self, database: Database, tasks: TaskStore, sources: SourceStore) -> None:
+    def __init__(
+        self, database: Database, tasks: TaskStore, sources: SourceStore, definitions: DefinitionStore
+    ) -> None:
         self._database = database
         self._tasks = tasks
         self._sources = sources
+        self._definitions = definitions
 
     async def load_accounts(
         self, source_id: str, launcher: str, file: AsyncIterator[bytes] | None, *, rewrite_all: bool
@@ -51,33 +55,36 @@ class Launches:
         place holds. rewrite_all: write unchanged accounts, too.
         Raises NotFound for an unknown source, InvalidRequest where a file is missing or not wanted.
         """
-        return await self._launch(
-            ACCOUNT_AGGREGATION,
-            source_id,
-            launcher,
-            file,
-            arguments={"rewrite_all": rewrite_all},
-            attributes={"optimizedAggregation": "disabled" if rewrite_all else "enabled"},
-        )
+        return await self.aggregate(ACCOUNT_AGGREGATION, source_id, launcher, file, rewrite_all=rewrite_all)
 
     async def load_entitlements(self, source_id: str, launcher: str, file: AsyncIterator[bytes] | None) -> Task:
         """Start an entitlement aggregation; as load_accounts."""
-        return await self._launch(ENTITLEMENT_AGGREGATION, source_id, launcher, file, arguments={}, attributes={})
+        return await self.aggregate(ENTITLEMENT_AGGREGATION, source_id, launcher, file)
 
-    async def _launch(
+    async def aggregate(
         self,
         definition: TaskDefinition,
         source_id: str,
         launcher: str,
         file: AsyncIterator[bytes] | None,
         *,
-        arguments: Mapping[str, object],
-        attributes: Mapping[str, object],
+        rewrite_all: bool = False,
+        type_: TaskType = TaskType.QPOC,
+        priority: Priority = Priority.LOW,
     ) -> Task:
+        """Start an aggregation of either kind; as load_accounts. rewrite_all: of accounts alone."""
+        arguments, settings = _settings(definition, rewrite_all=rewrite_all)
         async with self._database.transaction() as connection:
             source = await self._sources.get(source_id, connection)
             _check_file(source, definition, has_file=file is not None)
-            task = _new_task(definition, source, launcher, attributes)
+            task = new_task(
+                await self._definitions.find(definition.unique_name, connection) or definition.summary,
+                type_,
+                launcher,
+                target=target_of(source),
+                attributes={"appId": source.id, **settings},
+                progress="Queued",
+            )
             is_alone = await self._tasks.insert(
                 connection,
                 task,
@@ -85,48 +92,51 @@ class Launches:
                 holds_source=True,
                 arguments=arguments,
                 max_attempts=definition.max_attempts,
+                priority=priority,
             )
             if not is_alone:
                 message = Message(MessageType.ERROR, _BUSY, _BUSY)
                 task = msgspec.structs.replace(task, progress=None)
                 task = ended(task, task.created, CompletionStatus.ERROR, messages=[message])
-                await self._tasks.insert(connection, task, execution=Execution.WORKER)
+                await self._tasks.insert(connection, task, execution=Execution.WORKER, priority=priority)
                 return task
             if file is not None:
                 await uploads.insert(connection, task.id, file)
-            await queue.submit(connection, task.id, epoch=0)
+            await queue.submit(connection, task.id, epoch=0, priority=priority)
             return task
+
+
+def target_of(source: Source) -> Target:
+    """The source as what a task works on."""
+    return Target(source.id, TargetType.APPLICATION, f"{source.name} [source]")
+
+
+def _settings(definition: TaskDefinition, *, rewrite_all: bool) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """What the job is told, and what readers of the task are told of that."""
+    if definition is not ACCOUNT_AGGREGATION:
+        return {}, {}
+    return {"rewrite_all": rewrite_all}, {"optimizedAggregation": "disabled" if rewrite_all else "enabled"}
 
 
 def _check_file(source: Source, definition: TaskDefinition, *, has_file: bool) -> None:
     try:
         connector = connect(source.connector, source.settings)
     except ConfigurationError as error:
-        raise InvalidRequest(f"The source {source.name!r} cannot be used as it is registered. {error}") from error
+        raise InvalidRequest(
+            "The source {name} cannot be used as it is registered. {reason}", name=repr(source.name), reason=error
+        ) from error
     if has_file and not connector.takes_upload:
         raise InvalidRequest(
-            f"The source {source.name!r} is read directly ({source.connector}) and takes no file; leave `file` out."
+            "The source {name} is read directly ({connector}) and takes no file; leave `file` out.",
+            name=repr(source.name),
+            connector=source.connector,
         )
     kind = Kind.ACCOUNT if definition is ACCOUNT_AGGREGATION else Kind.ENTITLEMENT
     if connector.needs_upload(kind) and not has_file:
         raise InvalidRequest(
-            f"The source {source.name!r} has no place of its own to read its {kind}s from; "
-            "send them as a file, in the form field `file`."
+            "The source {name} has no place of its own to read its {kind}s from; "
+            "send them as a file, in the form field `file` of the operation {operation}.",
+            name=repr(source.name),
+            kind=kind,
+            operation=f"load-{kind}s",
         )
-
-
-def _new_task(definition: TaskDefinition, source: Source, launcher: str, attributes: Mapping[str, object]) -> Task:
-    created = now()
-    return Task(
-        id=new_id(created),
-        type=TaskType.QPOC,
-        unique_name=definition.unique_name,
-        description=definition.description,
-        launcher=launcher,
-        target=Target(source.id, TargetType.APPLICATION, f"{source.name} [source]"),
-        created=created,
-        modified=created,
-        attributes={"appId": source.id, **attributes},
-        progress="Queued",
-        definition=definition.summary,
-    )

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from windlass.server.errors import InvalidRequest
-from windlass.server.model.task import CANCELLED_BEFORE_START, CompletionStatus, Task, ended, now
+from windlass.server.model.task import CANCELLED, CANCELLED_BEFORE_START, CompletionStatus, Task, ended, now
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.tasks import Stored, TaskStore, Which
 
@@ -56,15 +56,13 @@ class TaskService:
         await self._tasks.get(task_id)
         is_running = await self._leases.request_cancel(task_id)
         if is_running is False:
-            await self._tasks.change(
-                task_id,
-                lambda task: (
-                    task
-                    if task.is_final
-                    else ended(task, now(), CompletionStatus.TERMINATED, messages=[CANCELLED_BEFORE_START])
-                ),
-            )
+            await self._tasks.change(task_id, lambda task: task if task.is_final else _cancelled(task, now()))
         return await self._tasks.get(task_id)
+
+
+def _cancelled(task: Task, at: datetime) -> Task:
+    message = CANCELLED_BEFORE_START if task.launched is None else CANCELLED
+    return ended(task, at, CompletionStatus.TERMINATED, messages=[message])
 
 
 def _patched(task: Task, patch: TaskPatch, at: datetime) -> Task:

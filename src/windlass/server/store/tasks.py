@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from windlass.server.errors import Fenced, NotFound
-from windlass.server.model.task import Execution, Task
+from windlass.server.model.task import Execution, Priority, Task
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.database import Connection, Database, translated
 
@@ -83,6 +83,7 @@ class TaskStore:
         holds_source: bool = False,
         arguments: Mapping[str, object] | None = None,
         max_attempts: int = 1,
+        priority: Priority = Priority.LOW,
     ) -> bool:
         """Add a task in the caller's transaction.
 
@@ -90,7 +91,7 @@ class TaskStore:
         nothing is inserted and the answer is False.
         """
         row = await connection.fetchrow(
-            sql.INSERT, *self.row(task), execution, holds_source, arguments or {}, max_attempts
+            sql.INSERT, *self.row(task), execution, holds_source, arguments or {}, max_attempts, priority
         )
         return row is not None
 
