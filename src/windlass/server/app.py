@@ -16,6 +16,8 @@ from windlass.server.engine import queue
 from windlass.server.engine.worker import Worker
 from windlass.server.errors import ConfigurationError, WindlassError
 from windlass.server.model.definition import BUILT_IN
+from windlass.server.service.definitions import Definitions
+from windlass.server.service.executions import Executions
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.launches import Launches
 from windlass.server.service.samples import Samples
@@ -24,6 +26,7 @@ from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import ClientRejected, Tokens
 from windlass.server.store import embedded
 from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
+from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.principals import PrincipalStore
 from windlass.server.store.sources import SourceStore
@@ -49,9 +52,19 @@ class Application:
         self.task_store = TaskStore(database, codec, retention_days=settings.retention_days)
         self.lease_store = LeaseStore(database, codec)
         self.source_store = SourceStore(database)
+        self.definition_store = DefinitionStore(database, [definition.summary for definition in BUILT_IN.values()])
         self.sources = Sources(self.source_store)
+        self.definitions = Definitions(self.definition_store)
         self.tasks = TaskService(self.task_store, self.lease_store)
-        self.launches = Launches(database, self.task_store, self.source_store)
+        self.launches = Launches(database, self.task_store, self.source_store, self.definition_store)
+        self.executions = Executions(
+            database,
+            self.task_store,
+            self.source_store,
+            self.definition_store,
+            self.launches,
+            services=settings.execution_services,
+        )
         self.samples = Samples(database, self.task_store)
 
     def worker(self, *, slots: int | None = None) -> Worker:
@@ -168,7 +181,13 @@ async def _serve(
     stop: asyncio.Event,
 ) -> None:
     _stop_on_signals(stop)
-    api = routes.build(application.tokens, application.tasks, application.launches)
+    api = routes.build(
+        application.tokens,
+        application.tasks,
+        application.launches,
+        application.executions,
+        application.definitions,
+    )
     server = _Server(
         uvicorn.Config(
             api,

@@ -9,18 +9,25 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from windlass.server.api.authentication import Endpoint, Operation, guarded
+from windlass.server.api.definitions import DefinitionsApi
 from windlass.server.api.envelope import Envelope
 from windlass.server.api.errors import HANDLERS
+from windlass.server.api.executions import ExecutionsApi
 from windlass.server.api.oauth import OAuthApi
 from windlass.server.api.sources import SourcesApi
 from windlass.server.api.task_status import TaskStatusApi
 from windlass.server.model.principal import (
+    LIST_DEFINITIONS,
     LOAD_ACCOUNTS,
     LOAD_ENTITLEMENTS,
+    READ_DEFINITIONS,
     READ_TASKS,
+    WRITE_DEFINITIONS,
     WRITE_TASKS,
     Permission,
 )
+from windlass.server.service.definitions import Definitions
+from windlass.server.service.executions import Executions
 from windlass.server.service.launches import Launches
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import Tokens
@@ -28,9 +35,12 @@ from windlass.server.service.tokens import Tokens
 _SLASHES = re.compile("//+")
 
 
-def build(tokens: Tokens, tasks: TaskService, launches: Launches) -> ASGIApp:
+def build(
+    tokens: Tokens, tasks: TaskService, launches: Launches, executions: Executions, definitions: Definitions
+) -> ASGIApp:
     """The whole HTTP API as one ASGI application."""
     status, sources = TaskStatusApi(tasks), SourcesApi(launches)
+    execution, definition = ExecutionsApi(executions, tasks), DefinitionsApi(definitions)
 
     # Order matters: the fixed path stands before the one that takes any id.
     table: list[tuple[str, str, Permission, Operation]] = [
@@ -40,6 +50,11 @@ def build(tokens: Tokens, tasks: TaskService, launches: Launches) -> ASGIApp:
         ("PATCH", "/beta/task-status/{id}", WRITE_TASKS, status.patch),
         ("POST", "/beta/sources/{id}/load-accounts", LOAD_ACCOUNTS, sources.load_accounts),
         ("POST", "/beta/sources/{id}/load-entitlements", LOAD_ENTITLEMENTS, sources.load_entitlements),
+        ("POST", "/beta/task-execution/run", WRITE_TASKS, execution.run),
+        ("POST", "/beta/task-execution/cancel/{id}", WRITE_TASKS, execution.cancel),
+        ("GET", "/beta/task-definitions", LIST_DEFINITIONS, definition.list),
+        ("GET", "/beta/task-definitions/{id}", READ_DEFINITIONS, definition.get),
+        ("PATCH", "/beta/task-definitions/{id}", WRITE_DEFINITIONS, definition.patch),
     ]
     by_path: dict[str, dict[str, Endpoint]] = {"/oauth/token": {"POST": OAuthApi(tokens).token}}
     for method, path, permission, operation in table:

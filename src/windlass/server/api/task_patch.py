@@ -16,15 +16,17 @@ from windlass.server.service.tasks import TaskPatch
 def patch_of(body: bytes) -> TaskPatch:
     """The changes that the patch asks for. Raises InvalidRequest naming the operation and the path."""
     changes: dict[str, Any] = {}
-    for index, operation in enumerate(patch.parse(body)):
-        where = f"Operation {index}"
+    for operation in patch.parse(body):
+        where = f"Operation {operation.index}"
         if operation.op != "replace":
             raise InvalidRequest(f"{where} has the op {operation.op!r}; only replace is supported.")
-        field = _FIELDS.get(operation.path)
+        field = _FIELDS.get(operation.path_text)
         if field is None:
-            raise InvalidRequest(f"{where} changes {operation.path!r}; what can be changed is {', '.join(_FIELDS)}.")
+            raise InvalidRequest(
+                f"{where} changes {operation.path_text!r}; what can be changed is {', '.join(_FIELDS)}."
+            )
         name, parse = field
-        changes[name] = parse(operation.value, f"{where}: the value of {operation.path}")
+        changes[name] = parse(operation.value, f"{where}: the value of {operation.path_text}")
     return TaskPatch(**changes)
 
 

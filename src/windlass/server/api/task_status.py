@@ -15,8 +15,8 @@ from windlass.server.model.principal import Principal
 from windlass.server.service.tasks import TaskService
 from windlass.server.store.tasks import Which
 
-_PATCH_TYPES = ("application/json-patch+json", "application/json")
-_PATCH_BYTES = 1 << 20
+PATCH_TYPES = ("application/json-patch+json", "application/json")
+PATCH_BYTES = 1 << 20
 
 
 class TaskStatusApi:
@@ -42,9 +42,9 @@ class TaskStatusApi:
 
     async def patch(self, request: Request, principal: Principal) -> Response:
         """Change one task, and answer it as it then is."""
-        if parameters.media_type(request) not in _PATCH_TYPES:
-            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"A patch comes as {_PATCH_TYPES[0]}.")
-        body = await parameters.body_of(request, max_bytes=_PATCH_BYTES)
+        if parameters.media_type(request) not in PATCH_TYPES:
+            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"A patch comes as {PATCH_TYPES[0]}.")
+        body = await parameters.body_of(request, max_bytes=PATCH_BYTES)
         stored = await self._tasks.patch(request.path_params["id"], patch_of(body))
         return json_response(stored.document.encode())
 
