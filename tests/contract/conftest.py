@@ -31,6 +31,9 @@ from windlass.server.service.keyring import Keyring
 from windlass.server.service.tokens import Tokens
 from windlass.server.store.principals import PrincipalStore
 
+# What tasks may call; without a worker nothing is called.
+SERVICES = {"SWEEP": "https://sweep.example/api", "OTHER": "http://127.0.0.1:9"}
+
 
 class Installation:
     """A server reached over real HTTP, and an application on the same database to arrange things with.
@@ -55,6 +58,11 @@ class Installation:
     def execute(self, statement: str) -> None:
         """Run SQL beside the server."""
         self.call(self.application.database.write, statement)
+
+    def fetch(self, statement: str, *args: object) -> list[Any]:
+        """The rows of a query beside the server."""
+        rows: list[Any] = self.call(self.application.database.fetch, statement, *args)
+        return rows
 
     def credentials(
         self,
@@ -156,7 +164,12 @@ def installation(_contract_database: str, _portal: BlockingPortal) -> Iterator[I
     """The run's server. Whoever counts tasks asks for `no_tasks` as well."""
     with tempfile.TemporaryDirectory(prefix="windlass-contract-") as folder:
         data_dir, log = Path(folder), Path(folder, "log")
-        settings = Settings(database_url=_contract_database, data_dir=data_dir, key_file=data_dir / "key")
+        settings = Settings(
+            database_url=_contract_database,
+            data_dir=data_dir,
+            key_file=data_dir / "key",
+            execution_services=SERVICES,
+        )
         with (
             _portal.wrap_async_context_manager(app.opened(settings, name="contract tests")) as application,
             log.open("wb") as stderr,
@@ -179,6 +192,7 @@ def _serve(settings: Settings, stderr: IO[bytes]) -> subprocess.Popen[str]:
         "WINDLASS_DATABASE_URL": str(settings.database_url),
         "WINDLASS_DATA_DIR": str(settings.data_dir),
         "WINDLASS_KEY_FILE": str(settings.key_file),
+        "WINDLASS_EXECUTION_SERVICES": ",".join(f"{name}={url}" for name, url in SERVICES.items()),
     }
     return subprocess.Popen(
         [sys.executable, "-m", "windlass", "serve", "--port", "0", "--no-worker"],

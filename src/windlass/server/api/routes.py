@@ -1,7 +1,7 @@
 """The route table: which operation answers at which path, and what it asks of its caller."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -9,30 +9,39 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from windlass.server.api.authentication import Endpoint, Operation, guarded
+from windlass.server.api.definitions import DefinitionsApi
 from windlass.server.api.envelope import Envelope
 from windlass.server.api.errors import answer_to
+from windlass.server.api.executions import ExecutionsApi
 from windlass.server.api.experiments import gated
 from windlass.server.api.oauth import OAuthApi
 from windlass.server.api.sources import SourcesApi
 from windlass.server.api.task_status import TaskStatusApi
 from windlass.server.api.versions import VERSIONS, Version
-from windlass.server.model.principal import LOAD_ENTITLEMENTS, READ_TASKS, WRITE_TASKS, Permission
+from windlass.server.model.principal import (
+    LIST_DEFINITIONS,
+    LOAD_ENTITLEMENTS,
+    READ_DEFINITIONS,
+    READ_TASKS,
+    WRITE_DEFINITIONS,
+    WRITE_TASKS,
+    Permission,
+)
+from windlass.server.service.definitions import Definitions
+from windlass.server.service.executions import Executions
 from windlass.server.service.launches import Launches
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import Tokens
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the API serves.
-
-    definition_types: of the task definitions that there are, in the words of filters.
-    is_gate_kept: whether the versions that ask for the experimental header insist on it.
-    """
+    """What the API serves. is_gate_kept: whether versions that ask for the experimental header insist on it."""
 
     tokens: Tokens
     tasks: TaskService
     launches: Launches
-    definition_types: Callable[[], Awaitable[Collection[str]]]
+    executions: Executions
+    definitions: Definitions
     is_gate_kept: bool
 
 
@@ -61,7 +70,7 @@ def build(parts: Parts) -> ASGIApp:
 
 def _rows(version: Version, parts: Parts) -> Iterator[Row]:
     """What one version serves. Of two paths that fit a request the first is taken."""
-    status = TaskStatusApi(version, parts.tasks, parts.definition_types)
+    status = TaskStatusApi(version, parts.tasks, parts.definitions)
     sources = SourcesApi(parts.launches)
     statuses, gate = version.at("task-status"), version.is_gated
     yield Row("GET", statuses, READ_TASKS, status.list, gate)
@@ -75,6 +84,14 @@ def _rows(version: Version, parts: Parts) -> Iterator[Row]:
     yield Row("POST", f"{one_source}/load-accounts", version.load_accounts, sources.load_accounts)
     yield Row("POST", f"{one_source}/load-entitlements", LOAD_ENTITLEMENTS, sources.load_entitlements)
     yield Row("POST", by_source, LOAD_ENTITLEMENTS, sources.load_entitlements_by_source)
+
+    if version.has_executions:
+        executions, definitions = ExecutionsApi(parts.executions, parts.tasks), DefinitionsApi(parts.definitions)
+        yield Row("POST", version.at("task-execution", "/run"), WRITE_TASKS, executions.run)
+        yield Row("POST", version.at("task-execution", "/cancel/{id}"), WRITE_TASKS, executions.cancel)
+        yield Row("GET", version.at("task-definitions"), LIST_DEFINITIONS, definitions.list)
+        yield Row("GET", version.at("task-definitions", "/{id}"), READ_DEFINITIONS, definitions.get)
+        yield Row("PATCH", version.at("task-definitions", "/{id}"), WRITE_DEFINITIONS, definitions.patch)
 
 
 class Dispatcher:
