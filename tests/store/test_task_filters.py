@@ -42,8 +42,8 @@ def fetch(module_database_url):
                 """
                 INSERT INTO task (id, created, modified, execution, document, completion_status, completed, type,
                                   definition, source_id, launcher)
-                VALUES ($1::text::uuid, now(), now(), 'external', '{}', $2::text, CASE WHEN $2::text IS NOT NULL THEN now() END,
-                        $3, $4, $5, $6)
+                VALUES ($1::text::uuid, now(), now(), 'external', '{}', $2::text,
+                        CASE WHEN $2::text IS NOT NULL THEN now() END, $3, $4, $5, $6)
                 """,
                 [[row[name] for name in VALUES] for row in ROWS],
             )
@@ -134,7 +134,7 @@ def test_the_condition_is_bound_and_numbered_from_the_first_parameter():
         "((source_id = $4::text OR (id = ANY($5::uuid[])) IS NOT TRUE)"
         " AND ((type = ANY($6::text[])) IS NOT TRUE OR completion_status IS NOT NULL))"
     )
-    assert values == ["x", [uuid.UUID(IDS[0])], ["QPOC"]]
+    assert values == ["x", [uuid.UUID(IDS[0]), None], ["QPOC"]]
 
 
 @given(trees(column_comparisons()), st.data())
