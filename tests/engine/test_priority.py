@@ -55,7 +55,7 @@ async def test_what_is_urgent_stays_so_after_a_lost_attempt(application, submit)
     task_id = await submit(Priority.HIGH, is_queued=False)
     lease = await application.lease_store.start(task_id, node=7)
 
-    await Attempts(application.database, application.task_store, application.lease_store).lost(
+    await Attempts(application.database, application.task_store, application.lease_store, application.changes).lost(
         task_id, lease.epoch, attempt=1, max_attempts=3, why="it was lost"
     )
 
