@@ -3,6 +3,7 @@
 Nothing runs here by itself, so a test may be sure of every task's state; what workers do is tested elsewhere.
 """
 
+import io
 import os
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from windlass.server.model.source import Source
 from windlass.server.model.task import CompletionStatus, Execution, Task, TaskType, ended, new_id, now
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.tokens import Tokens
+from windlass.server.store import uploads
 from windlass.server.store.principals import PrincipalStore
 
 
@@ -109,6 +111,16 @@ class Installation:
         if settings is None:
             settings = {"id_column": "id"} if connector == "delimited" else {}
         return self.call(self.application.sources.create, f"source {uuid.uuid4().hex}", connector, settings)
+
+    def uploaded(self, task_id: str) -> bytes | None:
+        """The file kept for a task; None where there is none."""
+
+        async def copy() -> bytes | None:
+            file = io.BytesIO()
+            async with self.application.database.transaction() as connection:
+                return file.getvalue() if await uploads.copy_to(connection, task_id, file) else None
+
+        return self.call(copy)
 
 
 def new_task(

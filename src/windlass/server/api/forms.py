@@ -43,6 +43,13 @@ async def _urlencoded(request: Request) -> FormData:
 
 
 async def _multipart(request: Request, max_files: int) -> FormData:
+    boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary")
+    if boundary is None:
+        # Go and PowerShell say multipart and nothing more where they have no field to send.
+        async for chunk in request.stream():
+            if chunk:
+                raise MultiPartException("its Content-Type names no boundary.")
+        return FormData()
     end = b""
 
     async def noting_the_end() -> AsyncGenerator[bytes, None]:
@@ -59,7 +66,6 @@ async def _multipart(request: Request, max_files: int) -> FormData:
         max_part_size=_FIELD_BYTES,
     )
     form = await parser.parse()
-    boundary = parse_options_header(request.headers["content-type"])[1][b"boundary"]
     if end and b"--%b--" % boundary not in end:
         await form.close()
         raise MultiPartException("it ends before its closing boundary; send it again.")
