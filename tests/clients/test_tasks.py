@@ -6,14 +6,17 @@ import pytest
 from tests.clients.clients import (
     FILTERS_LAUNCHERS,
     LISTS_PENDING_TASKS,
+    PENDING,
     PYTHON_1,
     SUBJECTS,
+    TASKS,
     clients_with,
 )
 
 from windlass.server.model.definition import ENTITLEMENT_AGGREGATION
 from windlass.server.model.task import (
     CompletionStatus,
+    DefinitionSummary,
     Message,
     MessageType,
     ReturnDetail,
@@ -166,6 +169,7 @@ def test_a_client_reads_every_member_of_a_task(installation, client):
         messages=(Message(MessageType.WARN, "row_skipped", "Line 7 was skipped.", ("7",)),),
         returns=(ReturnDetail("TASK_OUT_ACCOUNT_AGGREGATION_TOTAL", "total"),),
         attributes={"total": 7, "optimizedAggregation": "enabled"},
+        definition=DefinitionSummary("cd" * 16, "Sweep", None, "Sweep", "broom", {"deep": [1, True]}),
     )
 
     status = client.call("get", id=task.id).body
@@ -195,9 +199,14 @@ def test_a_client_reads_every_member_of_a_task(installation, client):
         "attributes": {"total": 7, "optimizedAggregation": "enabled"},
         "progress": "Completed",
         "percentComplete": 100,
-        "taskDefinitionSummary": told(status["taskDefinitionSummary"]),
+        "taskDefinitionSummary": {
+            "id": "cd" * 16,
+            "uniqueName": "Sweep",
+            "parentName": "Sweep",
+            "executor": "broom",
+            "arguments": {"deep": [1, True]},
+        },
     }
-    assert status["taskDefinitionSummary"]["uniqueName"] == "Cloud Account Aggregation"
 
 
 @clients_with("get")
@@ -280,13 +289,17 @@ def test_a_client_pages_through_pending_tasks_to_the_end(installation, client, n
     assert [task["id"] for task in client.page("pending", limit=5)] == oldest_first[::-1]
 
 
-OF_V2026 = [subject for subject in SUBJECTS if subject.version == "v2026"]
-OF_V2024 = [subject for subject in SUBJECTS if (subject.client, subject.version) == (PYTHON_1, "v2024")]
-WITHOUT_LOADS = ("list", "get", "update", "pending", "pending headers")
+WITHOUT_LOADS = (*TASKS, *PENDING)
 
 
-@pytest.mark.parametrize("process", OF_V2026, ids=str, indirect=True)
-@pytest.mark.parametrize("operation", ["pending", "pending headers"])
+def python_1(version):
+    """Run the test for the first Python SDK in this version alone."""
+    subjects = [subject for subject in SUBJECTS if (subject.client, subject.version) == (PYTHON_1, version)]
+    return pytest.mark.parametrize("process", subjects, ids=str, indirect=True)
+
+
+@python_1("v2026")
+@pytest.mark.parametrize("operation", PENDING)
 def test_pending_tasks_are_gone_from_v2026_though_its_client_asks_for_them(client, operation):
     answer = client.refusal(operation)
 
@@ -299,7 +312,7 @@ def arguments_of(operation, installation):
     return task | ({"patch": clears()} if operation == "update" else {})
 
 
-@pytest.mark.parametrize("process", OF_V2024, ids=str, indirect=True)
+@python_1("v2024")
 @pytest.mark.parametrize("operation", WITHOUT_LOADS)
 def test_v2024_wants_its_header_which_the_python_client_does_not_send_by_itself(installation, process, user, operation):
     process.connect(installation.url, user, is_experimental=False)
@@ -311,7 +324,7 @@ def test_v2024_wants_its_header_which_the_python_client_does_not_send_by_itself(
     assert answer.body == body
 
 
-@pytest.mark.parametrize("process", OF_V2024, ids=str, indirect=True)
+@python_1("v2024")
 @pytest.mark.parametrize("operation", WITHOUT_LOADS)
 def test_v2024_does_without_its_header_where_the_server_is_told_so(installation, process, lenient_url, user, operation):
     process.connect(lenient_url, user, is_experimental=False)
