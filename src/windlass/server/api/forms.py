@@ -43,18 +43,16 @@ async def _urlencoded(request: Request) -> FormData:
 
 
 async def _multipart(request: Request, max_files: int) -> FormData:
-    boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary")
-    if boundary is None:
-        # Go and PowerShell say multipart and nothing more where they have no field to send.
-        async for chunk in request.stream():
-            if chunk:
-                raise MultiPartException("its Content-Type names no boundary.")
-        return FormData()
-    end = b""
+    stream, end = request.stream(), b""
+    start = await anext((chunk async for chunk in stream if chunk), b"")
+    if not start:
+        return FormData()  # Some clients name the media type, without a boundary even, and send nothing.
 
     async def noting_the_end() -> AsyncGenerator[bytes, None]:
         nonlocal end
-        async for chunk in request.stream():
+        end = start
+        yield start
+        async for chunk in stream:
             end = (end + chunk)[-_END_BYTES:]
             yield chunk
 
@@ -66,7 +64,8 @@ async def _multipart(request: Request, max_files: int) -> FormData:
         max_part_size=_FIELD_BYTES,
     )
     form = await parser.parse()
-    if end and b"--%b--" % boundary not in end:
+    boundary = parse_options_header(request.headers["content-type"])[1][b"boundary"]
+    if b"--%b--" % boundary not in end:
         await form.close()
         raise MultiPartException("it ends before its closing boundary; send it again.")
     return form
