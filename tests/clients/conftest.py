@@ -1,61 +1,41 @@
 """Servers for the official clients to talk to, and the clients."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 from anyio.from_thread import BlockingPortal
 from tests.clients.clients import Client, Subject
 from tests.conftest import fresh_database
-from tests.contract.conftest import Installation, _contract_database, _portal, installation, no_tasks
-
-from windlass.server import app
-from windlass.server.config import Settings
+from tests.contract.conftest import (
+    Installation,
+    _contract_database,
+    _portal,
+    installation,
+    installed,
+    no_tasks,
+    served,
+)
 
 __all__ = ["_contract_database", "_portal", "installation", "no_tasks"]
-
-
-@contextmanager
-def serving(settings: Settings, *flags: str, **variables: str) -> Iterator[str]:
-    """The address of a server with these settings."""
-    environment = os.environ | {
-        "WINDLASS_DATABASE_URL": str(settings.database_url),
-        "WINDLASS_DATA_DIR": str(settings.data_dir),
-        "WINDLASS_KEY_FILE": str(settings.key_file),
-    }
-    command = [sys.executable, "-m", "windlass", "serve", "--port", "0", *flags]
-    with subprocess.Popen(command, env=environment | variables, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            line = process.stdout.readline()
-            assert line.startswith("windlass ready on "), line
-            yield line.removeprefix("windlass ready on ").strip()
-        finally:
-            process.terminate()
 
 
 @pytest.fixture(scope="session")
 def lenient_url(installation: Installation) -> Iterator[str]:
     """A second server of the installation, which does not insist on the header of v2024."""
     settings = installation.application.settings
-    with serving(settings, "--no-worker", WINDLASS_EXPERIMENTAL_HEADER="optional") as url:
+    with served(settings, "--no-worker", WINDLASS_EXPERIMENTAL_HEADER="optional") as (url, _):
         yield url
 
 
 @pytest.fixture(scope="session")
-def working(postgres_url: str, _portal: BlockingPortal, tmp_path_factory) -> Iterator[Installation]:
+def working(postgres_url: str, _portal: BlockingPortal) -> Iterator[Installation]:
     """An installation of its own, with a worker."""
-    folder = tmp_path_factory.mktemp("working")
-    with _portal.wrap_async_context_manager(fresh_database(postgres_url)) as database_url:
-        settings = Settings(database_url=database_url, data_dir=folder, key_file=folder / "key")
-        with (
-            _portal.wrap_async_context_manager(app.opened(settings, name="client tests")) as application,
-            serving(settings) as url,
-        ):
-            yield Installation(url, application, _portal, folder / "log")
+    with (
+        _portal.wrap_async_context_manager(fresh_database(postgres_url)) as database_url,
+        installed(database_url, _portal) as installation,
+    ):
+        yield installation
 
 
 @pytest.fixture(scope="session")
