@@ -95,7 +95,7 @@ class Client:
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
         environment["NODE_PATH"] = str(INSTALLED / "typescript/node_modules")
         self._process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
         )
         self._connection: tuple[object, ...] = ()
 
