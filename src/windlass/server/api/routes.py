@@ -1,19 +1,16 @@
 """The route table: which operation answers at which path, and what it asks of its caller."""
 
-import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from windlass.server.api.authentication import Endpoint, Operation, guarded
 from windlass.server.api.envelope import Envelope
-from windlass.server.api.errors import HANDLERS
+from windlass.server.api.errors import answer_to
 from windlass.server.api.experiments import gated
 from windlass.server.api.oauth import OAuthApi
 from windlass.server.api.sources import SourcesApi
@@ -23,8 +20,6 @@ from windlass.server.model.principal import LOAD_ENTITLEMENTS, READ_TASKS, WRITE
 from windlass.server.service.launches import Launches
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import Tokens
-
-_SLASHES = re.compile("//+")
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,9 +56,7 @@ def build(parts: Parts) -> ASGIApp:
         for row in _rows(version, parts):
             operation = gated(row.operation) if row.is_gated and parts.is_gate_kept else row.operation
             by_path[row.path][row.method] = guarded(parts.tokens, row.permission, operation)
-    app = Starlette(routes=_routes(by_path), exception_handlers=HANDLERS)
-    app.router.redirect_slashes = False
-    return Envelope(TolerantPaths(app))
+    return Envelope(Dispatcher(by_path))
 
 
 def _rows(version: Version, parts: Parts) -> Iterator[Row]:
@@ -84,39 +77,59 @@ def _rows(version: Version, parts: Parts) -> Iterator[Row]:
     yield Row("POST", by_source, LOAD_ENTITLEMENTS, sources.load_entitlements_by_source)
 
 
-def _routes(by_path: dict[str, dict[str, Endpoint]]) -> list[BaseRoute]:
-    """The paths, grouped by their first part, so that few are compared with each request."""
-    groups: defaultdict[str, list[BaseRoute]] = defaultdict(list)
-    for path, endpoints in by_path.items():
-        group, _, rest = path.removeprefix("/").partition("/")
-        groups[f"/{group}"].append(Route(f"/{rest}", Resource(endpoints)))
-    return [Mount(group, app=Router(routes, redirect_slashes=False)) for group, routes in groups.items()]
+class Dispatcher:
+    """Finds what answers a request, and has it answered; a refusal or a fault is an answer, too.
 
+    Paths are found part by part, in which `{…}` takes any one that has no name of its own there. Empty parts,
+    of a doubled slash or one at the end, are passed over. (The framework's router tries one path after the
+    other; with five versions that costs more than all the rest of a request: decision 0013.)
+    """
 
-class Resource:
-    """All methods of one path; HEAD answers wherever GET does."""
-
-    def __init__(self, endpoints: dict[str, Endpoint]) -> None:
-        self._endpoints = endpoints | ({"HEAD": endpoints["GET"]} if "GET" in endpoints else {})
+    def __init__(self, by_path: Mapping[str, Mapping[str, Endpoint]]) -> None:
+        self._root = _Node()
+        for path, endpoints in by_path.items():
+            node = self._root
+            for part in path.removeprefix("/").split("/"):
+                node = node.below.setdefault("" if part.startswith("{") else part, _Node(part.strip("{}")))
+            node.endpoints = dict(endpoints)
+            if "GET" in endpoints:
+                node.endpoints["HEAD"] = endpoints["GET"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises HTTPException (405) naming the methods that are allowed."""
-        endpoint = self._endpoints.get(scope["method"])
-        if endpoint is None:
-            raise HTTPException(405, headers={"Allow": ", ".join(self._endpoints)})
-        response = await endpoint(Request(scope, receive, send))
+        """Answer one request."""
+        parts = [part for part in scope["path"].split("/") if part]
+        scope["path"] = "/" + "/".join(parts)
+        request = Request(scope, receive, send)
+        try:
+            response = await self._endpoint(scope, parts)(request)
+        except Exception as error:
+            response = answer_to(request, error)
         await response(scope, receive, send)
 
+    def _endpoint(self, scope: Scope, parts: list[str]) -> Endpoint:
+        """Raises HTTPException: 404 for an unknown path, 405, naming those that are allowed, for a method."""
+        node, values = self._root, {}
+        for part in parts:
+            found = node.below.get(part)
+            if found is None:
+                found = node.below.get("")
+                if found is None:
+                    raise HTTPException(404)
+                values[found.name] = part
+            node = found
+        if not node.endpoints:
+            raise HTTPException(404)
+        endpoint = node.endpoints.get(scope["method"])
+        if endpoint is None:
+            raise HTTPException(405, headers={"Allow": ", ".join(node.endpoints)})
+        scope["path_params"] = values
+        return endpoint
 
-class TolerantPaths:
-    """Reads doubled slashes as one, and passes over one at the end."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+class _Node:
+    """A place in the tree of paths; below it stand the parts that may follow, `""` for any."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, its path made plain."""
-        if "//" in scope["path"] or scope["path"].endswith("/"):
-            path = _SLASHES.sub("/", scope["path"]).rstrip("/") or "/"
-            scope = {**scope, "path": path, "raw_path": path.encode()}
-        await self._app(scope, receive, send)
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.below: dict[str, _Node] = {}
+        self.endpoints: dict[str, Endpoint] = {}

@@ -55,7 +55,8 @@ def page_of(query: Query) -> tuple[str, list[object]]:
     statement = f"""
         SELECT document
         FROM task JOIN (
-            SELECT id FROM ({" UNION ALL ".join(branches)}) AS listed ORDER BY {order} LIMIT $2::bigint OFFSET $3::bigint
+            SELECT id FROM ({" UNION ALL ".join(branches)}) AS listed
+            ORDER BY {order} LIMIT $2::bigint OFFSET $3::bigint
         ) AS page USING (id)
         ORDER BY {order}
     """
