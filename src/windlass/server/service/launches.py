@@ -131,7 +131,9 @@ def _check_file(source: Source, definition: TaskDefinition, *, has_file: bool) -
         connector = connect(source.connector, source.settings)
     except ConfigurationError as error:
         raise InvalidRequest(
-            "The source {source} cannot be used as it is registered. {reason}", source=repr(source.name), reason=error
+            "The source {source} cannot be used as it is registered. {reason}",
+            source=repr(source.name),
+            reason=str(error),
         ) from error
     if has_file and not connector.takes_upload:
         raise InvalidRequest(
