@@ -1,6 +1,7 @@
 """The composition root: the one place that wires the server's parts together, and runs them."""
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
@@ -236,6 +237,7 @@ async def _serve(
         if serving.done():
             serving.result()
             return
+        gc.freeze()  # What is there by now stays; looking through it again and again would cost every request.
         on_ready(application, url)
         if has_worker:
             duties.append(asyncio.create_task(application.worker().run(stop)))

@@ -56,7 +56,7 @@ class TaskStore:
 
     async def page(self, query: Query, *, limit: int, offset: int) -> list[str]:
         """The documents of one page."""
-        statement, values = page_of(query)
+        statement, values = page_of(query, offset=offset)
         rows = await self._database.fetch(statement, self._retention, limit, offset, *values)
         return [row["document"] for row in rows]
 
@@ -140,7 +140,7 @@ class TaskStore:
                 return _stored(row)
             document = self._codec.encode(after)
             written = await self._database.write(
-                sql.CHANGE,
+                sql.END if after.is_final and not before.is_final else sql.CHANGE,
                 uuid,
                 row["version"],
                 row["epoch"],
