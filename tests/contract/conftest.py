@@ -5,7 +5,6 @@ Nothing runs here by itself, so a test may be sure of every task's state; what w
 
 import os
 import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -148,7 +147,7 @@ def _contract_database(postgres_url: str, _portal: BlockingPortal) -> Iterator[s
 
 
 @pytest.fixture(scope="session")
-def installation(_contract_database: str, _portal: BlockingPortal) -> Iterator[Installation]:
+def installation(_contract_database: str, _portal: BlockingPortal, checked: list[str]) -> Iterator[Installation]:
     """The run's server. Whoever counts tasks asks for `no_tasks` as well."""
     with tempfile.TemporaryDirectory(prefix="windlass-contract-") as folder:
         data_dir, log = Path(folder), Path(folder, "log")
@@ -157,7 +156,7 @@ def installation(_contract_database: str, _portal: BlockingPortal) -> Iterator[I
             _portal.wrap_async_context_manager(app.opened(settings, name="contract tests")) as application,
             log.open("wb") as stderr,
         ):
-            process = _serve(settings, stderr)
+            process = _serve(checked, settings, stderr)
             assert process.stdout is not None
             try:
                 line = process.stdout.readline()
@@ -170,14 +169,14 @@ def installation(_contract_database: str, _portal: BlockingPortal) -> Iterator[I
                 process.stdout.close()
 
 
-def _serve(settings: Settings, stderr: IO[bytes]) -> subprocess.Popen[str]:
+def _serve(command: list[str], settings: Settings, stderr: IO[bytes]) -> subprocess.Popen[str]:
     environment = os.environ | {
         "WINDLASS_DATABASE_URL": str(settings.database_url),
         "WINDLASS_DATA_DIR": str(settings.data_dir),
         "WINDLASS_KEY_FILE": str(settings.key_file),
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "windlass", "serve", "--port", "0", "--no-worker"],
+        [*command, "serve", "--port", "0", "--no-worker"],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=stderr,

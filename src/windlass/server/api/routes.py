@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterator
+from itertools import chain
 
 import msgspec
 from starlette.applications import Starlette
@@ -11,15 +12,17 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from windlass.server.api.authentication import Endpoint, Operation, guarded
+from windlass.server.api.authentication import Endpoint, guarded
 from windlass.server.api.envelope import Envelope
 from windlass.server.api.errors import HANDLERS
 from windlass.server.api.experiments import gated
 from windlass.server.api.oauth import OAuthApi
+from windlass.server.api.reference.endpoints import ReferenceApi
+from windlass.server.api.rows import Row
 from windlass.server.api.sources import SourcesApi
 from windlass.server.api.task_status import TaskStatusApi
 from windlass.server.api.versions import VERSIONS, Version
-from windlass.server.model.principal import LOAD_ENTITLEMENTS, READ_TASKS, WRITE_TASKS, Permission
+from windlass.server.model.principal import LOAD_ENTITLEMENTS, READ_TASKS, WRITE_TASKS
 from windlass.server.service.launches import Launches
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import Tokens
@@ -41,36 +44,31 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     is_gate_kept: bool
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One operation. is_gated: it asks for the experimental header."""
-
-    method: str
-    path: str
-    permission: Permission
-    operation: Operation
-    is_gated: bool = False
-
-
 def build(parts: Parts) -> ASGIApp:
     """The whole HTTP API as one ASGI application."""
     by_path: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
     oauth = OAuthApi(parts.tokens)
     by_path["/oauth/token"]["POST"] = oauth.token
     by_path["/oauth/info"]["GET"] = oauth.info
-    for version in VERSIONS:
-        for row in _rows(version, parts):
-            operation = gated(row.operation) if row.is_gated and parts.is_gate_kept else row.operation
-            by_path[row.path][row.method] = guarded(parts.tokens, row.permission, operation)
+    rows = {version.name: list(rows_of(version, parts)) for version in VERSIONS}
+    for row in chain.from_iterable(rows.values()):
+        operation = gated(row.operation) if row.is_gated else row.operation
+        by_path[row.path][row.method] = guarded(parts.tokens, row.permission, operation)
+    reference = ReferenceApi(rows)
+    by_path["/openapi/{version}.json"]["GET"] = reference.document
+    by_path["/docs"]["GET"] = reference.page
+    by_path["/docs/style.css"]["GET"] = reference.style
+    by_path["/docs/{version}"]["GET"] = reference.page
     app = Starlette(routes=_routes(by_path), exception_handlers=HANDLERS)
     app.router.redirect_slashes = False
     return Envelope(TolerantPaths(app))
 
 
-def _rows(version: Version, parts: Parts) -> Iterator[Row]:
+def rows_of(version: Version, parts: Parts) -> Iterator[Row]:
     """What one version serves. Of two paths that fit a request the first is taken."""
     status = TaskStatusApi(version, parts.tasks, parts.definition_types)
     sources = SourcesApi(parts.launches)
-    statuses, gate = version.at("task-status"), version.is_gated
+    statuses, gate = version.at("task-status"), version.is_gated and parts.is_gate_kept
     yield Row("GET", statuses, READ_TASKS, status.list, gate)
     if version.has_pending:
         yield Row("GET", f"{statuses}/pending-tasks", READ_TASKS, status.list_pending, gate)
@@ -86,11 +84,15 @@ def _rows(version: Version, parts: Parts) -> Iterator[Row]:
 
 def _routes(by_path: dict[str, dict[str, Endpoint]]) -> list[BaseRoute]:
     """The paths, grouped by their first part, so that few are compared with each request."""
+    alone: list[BaseRoute] = []
     groups: defaultdict[str, list[BaseRoute]] = defaultdict(list)
     for path, endpoints in by_path.items():
         group, _, rest = path.removeprefix("/").partition("/")
-        groups[f"/{group}"].append(Route(f"/{rest}", Resource(endpoints)))
-    return [Mount(group, app=Router(routes, redirect_slashes=False)) for group, routes in groups.items()]
+        if rest:
+            groups[f"/{group}"].append(Route(f"/{rest}", Resource(endpoints)))
+        else:
+            alone.append(Route(path, Resource(endpoints)))
+    return [Mount(group, app=Router(routes, redirect_slashes=False)) for group, routes in groups.items()] + alone
 
 
 class Resource:
