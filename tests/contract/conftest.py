@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import httpx
 import msgspec
+import psutil
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.conftest import fresh_database
@@ -24,20 +25,35 @@ from windlass.server.config import Settings
 from windlass.server.model.definition import ACCOUNT_AGGREGATION
 from windlass.server.model.principal import ALL_SCOPES, UserLevel
 from windlass.server.model.source import Source
-from windlass.server.model.task import CompletionStatus, Execution, Task, TaskType, ended, new_id, now
+from windlass.server.model.task import (
+    CompletionStatus,
+    DefinitionSummary,
+    Execution,
+    Task,
+    TaskType,
+    ended,
+    new_id,
+    now,
+)
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.tokens import Tokens
 from windlass.server.store.principals import PrincipalStore
+
+# What tasks may call; without a worker nothing is called.
+SERVICES = {"SWEEP": "https://sweep.example/api", "OTHER": "http://127.0.0.1:9"}
 
 
 class Installation:
     """A server reached over real HTTP, and an application on the same database to arrange things with.
 
-    log: what the server wrote to its standard error.
+    process: the server's; log: what it wrote to its standard error.
     """
 
-    def __init__(self, url: str, application: app.Application, portal: BlockingPortal, log: Path) -> None:
+    def __init__(
+        self, url: str, application: app.Application, portal: BlockingPortal, process: psutil.Process, log: Path
+    ) -> None:
         self.url = url
+        self.process = process
         self.application = application
         self.log = log
         self._portal = portal
@@ -50,6 +66,11 @@ class Installation:
     def execute(self, statement: str) -> None:
         """Run SQL beside the server."""
         self.call(self.application.database.write, statement)
+
+    def fetch(self, statement: str, *args: object) -> list[Any]:
+        """The rows of a query beside the server."""
+        rows: list[Any] = self.call(self.application.database.fetch, statement, *args)
+        return rows
 
     def credentials(
         self,
@@ -103,6 +124,16 @@ class Installation:
         self.call(insert)
         return tasks
 
+    def add_definition(self) -> DefinitionSummary:
+        """Register a task definition of a new name, as its first use would."""
+
+        async def register() -> DefinitionSummary:
+            async with self.application.database.transaction() as connection:
+                return await self.application.definition_store.register(connection, f"kind {uuid.uuid4().hex}")
+
+        definition: DefinitionSummary = self.call(register)
+        return definition
+
     def add_source(self, connector: str = "delimited", settings: Mapping[str, str] | None = None) -> Source:
         """Register a source; without settings a delimited one that each launch brings its file to."""
         if settings is None:
@@ -151,7 +182,12 @@ def installation(_contract_database: str, _portal: BlockingPortal, checked: list
     """The run's server. Whoever counts tasks asks for `no_tasks` as well."""
     with tempfile.TemporaryDirectory(prefix="windlass-contract-") as folder:
         data_dir, log = Path(folder), Path(folder, "log")
-        settings = Settings(database_url=_contract_database, data_dir=data_dir, key_file=data_dir / "key")
+        settings = Settings(
+            database_url=_contract_database,
+            data_dir=data_dir,
+            key_file=data_dir / "key",
+            execution_services=SERVICES,
+        )
         with (
             _portal.wrap_async_context_manager(app.opened(settings, name="contract tests")) as application,
             log.open("wb") as stderr,
@@ -162,7 +198,7 @@ def installation(_contract_database: str, _portal: BlockingPortal, checked: list
                 line = process.stdout.readline()
                 assert line.startswith("windlass ready on "), line
                 url = line.removeprefix("windlass ready on ").strip()
-                yield Installation(url, application, _portal, log)
+                yield Installation(url, application, _portal, psutil.Process(process.pid), log)
             finally:
                 process.terminate()
                 process.wait(30)
@@ -174,6 +210,7 @@ def _serve(command: list[str], settings: Settings, stderr: IO[bytes]) -> subproc
         "WINDLASS_DATABASE_URL": str(settings.database_url),
         "WINDLASS_DATA_DIR": str(settings.data_dir),
         "WINDLASS_KEY_FILE": str(settings.key_file),
+        "WINDLASS_EXECUTION_SERVICES": ",".join(f"{name}={url}" for name, url in SERVICES.items()),
     }
     return subprocess.Popen(
         [*command, "serve", "--port", "0", "--no-worker"],

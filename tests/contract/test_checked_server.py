@@ -131,7 +131,8 @@ async def test_a_breach_is_written_down_before_the_answer_is_sent(documents, tas
         if scope["path"] == PATH:
             await JSONResponse(task | {"surprise": 1}, headers=GENERAL | {"ETag": '"7"'})(scope, receive, noting(send))
         else:
-            await JSONResponse(documents[NAMES.index(scope["path"][9:-5])])(scope, receive, send)
+            name = scope["path"].removeprefix("/openapi/").removesuffix(".json")
+            await JSONResponse(documents[NAMES.index(name)])(scope, receive, send)
 
     def noting(send):
         async def noted(message):

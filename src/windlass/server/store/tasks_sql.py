@@ -20,25 +20,13 @@ ROW_COLUMNS = (
 )
 
 INSERT = f"""
-INSERT INTO task ({", ".join(ROW_COLUMNS)}, execution, holds_source, arguments, max_attempts)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+INSERT INTO task ({", ".join(ROW_COLUMNS)}, execution, holds_source, arguments, max_attempts, priority)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT (source_id, definition) WHERE completion_status IS NULL AND holds_source DO NOTHING
 RETURNING id
 """
 
 GET = f"SELECT document, version, completion_status FROM task WHERE id = $2 AND {VISIBLE}"
-
-# The inner query needs only the index, however deep the offset; documents are fetched for one page alone.
-PAGE = f"""
-SELECT document
-FROM task JOIN (
-    SELECT id FROM task WHERE {VISIBLE} AND {{which}} AND {{condition}}
-    ORDER BY created {{direction}}, id {{direction}} LIMIT $2 OFFSET $3
-) page USING (id)
-ORDER BY created {{direction}}, id {{direction}}
-"""
-
-COUNT = f"SELECT count(*) FROM task WHERE {VISIBLE} AND {{which}} AND {{condition}}"
 
 PICK = f"""
 SELECT id, document, version, completion_status FROM task
@@ -97,7 +85,7 @@ UPDATE task
 SET modified = $4, document = $5, version = version + 1,
     epoch = epoch + 1, attempts = attempts - $6, node = NULL, lease_until = NULL
 WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL
-RETURNING epoch
+RETURNING id, epoch, cancel_requested, priority
 """
 
 RENEW = """
@@ -135,7 +123,7 @@ LIMIT 100
 """
 
 WAITING = """
-SELECT id, epoch, cancel_requested FROM task
+SELECT id, epoch, cancel_requested, priority FROM task
 WHERE completion_status IS NULL AND execution = 'worker' AND node IS NULL
   AND modified < now() - $1::interval AND id > $2
 ORDER BY id

@@ -18,9 +18,9 @@ from typing import Any
 
 import windlass
 from windlass.server.api.rows import Row
-from windlass.server.api.versions import VERSIONS, Filters, Version
+from windlass.server.api.versions import Filters, Version
 from windlass.server.model.principal import ALL_SCOPES, Permission, UserLevel
-from windlass.server.store.tasks import Which
+from windlass.server.store.task_lists import Which
 
 Json = dict[str, Any]
 
@@ -37,7 +37,8 @@ def document(version: Version, rows: Iterable[Row]) -> Json:
         paths[row.path][row.method.lower()] = _guarded(operations[row.operation.__qualname__], row, version)
     for about in operations.values():
         if "path" in about:
-            paths[about["path"]][about["method"].lower()] = _open(about)
+            path = about["path"].replace("{version}", version.name)
+            paths[path][about["method"].lower()] = _open(about)
     components = _components(version)
     for item in paths.values():
         if "get" in item:
@@ -125,8 +126,6 @@ def _components(version: Version) -> Json:
     parameters = {name: {"name": name} | about for name, about in parts["parameters"].items()}
     filters = parameters["filters"]
     filters["description"] = filters["description"].replace("{fields}", _filter_rows(version.filters)).strip()
-    versions = [version.name for version in VERSIONS]
-    parameters["version"] |= {"schema": {"type": "string", "enum": versions}, "example": version.name}
     flow = {"tokenUrl": "/oauth/token", "scopes": parts["scopes"]}
     return {
         "schemas": json.loads(_text("schemas.json")),

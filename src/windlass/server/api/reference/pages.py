@@ -112,7 +112,7 @@ class _Words:
         values = {parameter["name"]: parameter.get("example") for parameter in parameters}
         path = re.sub(r"\{(\w+)\}", lambda match: str(values[match[1]]), operation["path"])
         lines = [f'curl "$SAIL_BASE_URL{path}"']
-        if operation["method"] not in ("get", "post"):
+        if operation["method"] != "get" and not (operation["method"] == "post" and "requestBody" in operation):
             lines.append(f"-X {operation['method'].upper()}")
         if any("token" in scheme for scheme in operation["security"]):
             lines.append('-H "Authorization: Bearer $TOKEN"')
