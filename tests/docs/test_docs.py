@@ -8,6 +8,7 @@ How the pages that are run are written:
 - A `sh` block is for a person at a terminal. It stands in NOT_RUN, and an HTML comment before it says why.
 """
 
+import inspect
 import os
 import re
 import subprocess
