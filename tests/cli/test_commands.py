@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from windlass.server import app
-from windlass.server.store.tasks import Which
+from windlass.server.store.tasks import Query, Which
 
 
 def test_a_client_created_as_json_can_sign_in(windlass, start, application: app.Application):
@@ -142,8 +142,8 @@ async def test_samples_are_external_tasks_of_every_status_and_target_within_80_d
         "SELECT completion_status, execution, document::jsonb->'target'->>'type' AS target,"
         " created > now() - interval '81 days' AND completed IS DISTINCT FROM 'infinity' AS is_recent FROM task"
     )
-    assert await application.tasks.count(Which.ENDED) == 3000
-    assert await application.tasks.count(Which.PENDING) == 200
+    assert await application.tasks.count(Query(Which.ENDED)) == 3000
+    assert await application.tasks.count(Query(Which.PENDING)) == 200
     assert {row["completion_status"] for row in rows} == {
         None, "SUCCESS", "WARNING", "ERROR", "TERMINATED", "TEMPERROR",
     }  # fmt: skip

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import httpx
 import msgspec
+import psutil
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.conftest import fresh_database
@@ -34,11 +35,14 @@ from windlass.server.store.principals import PrincipalStore
 class Installation:
     """A server reached over real HTTP, and an application on the same database to arrange things with.
 
-    log: what the server wrote to its standard error.
+    process: the server's; log: what it wrote to its standard error.
     """
 
-    def __init__(self, url: str, application: app.Application, portal: BlockingPortal, log: Path) -> None:
+    def __init__(
+        self, url: str, application: app.Application, portal: BlockingPortal, process: psutil.Process, log: Path
+    ) -> None:
         self.url = url
+        self.process = process
         self.application = application
         self.log = log
         self._portal = portal
@@ -163,7 +167,7 @@ def installation(_contract_database: str, _portal: BlockingPortal) -> Iterator[I
                 line = process.stdout.readline()
                 assert line.startswith("windlass ready on "), line
                 url = line.removeprefix("windlass ready on ").strip()
-                yield Installation(url, application, _portal, log)
+                yield Installation(url, application, _portal, psutil.Process(process.pid), log)
             finally:
                 process.terminate()
                 process.wait(30)

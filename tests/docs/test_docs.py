@@ -26,7 +26,7 @@ from windlass.server import config
 from windlass.server.api import routes
 from windlass.server.connectors import _REGISTRY, CONNECTORS
 from windlass.server.model.principal import (
-    LOAD_ACCOUNTS,
+    LOAD_ACCOUNTS_AS_USER,
     LOAD_ENTITLEMENTS,
     READ_TASKS,
     WRITE_TASKS,
@@ -178,7 +178,7 @@ def test_the_reference_has_every_route_and_no_other():
     [
         ("list, get, pending", READ_TASKS),
         ("patch", WRITE_TASKS),
-        ("load accounts", LOAD_ACCOUNTS),
+        ("load accounts", LOAD_ACCOUNTS_AS_USER),
         ("load entitlements", LOAD_ENTITLEMENTS),
     ],
 )

@@ -17,7 +17,7 @@ from windlass.server.config import Settings
 from windlass.server.errors import DatabaseError
 from windlass.server.store import migrations
 from windlass.server.store.database import SCHEMA_REVISION
-from windlass.server.store.tasks import Which
+from windlass.server.store.tasks import Query
 
 DUMPS = sorted(Path(__file__).parent.glob("*.sql"))
 TASK_ID = "0193c1a2-a1b0-7001-8000-00000000abcd"
@@ -170,7 +170,7 @@ async def test_a_migration_that_is_cut_off_leaves_nothing_and_can_be_repeated(em
     async with app.opened(
         Settings(database_url=empty_database, data_dir=tmp_path, key_file=tmp_path / "key"), name="test"
     ) as application:
-        assert await application.task_store.page(Which.PENDING, limit=1, offset=0) == []
+        assert await application.task_store.page(Query(), limit=1, offset=0) == []
 
 
 def test_the_newest_revision_is_what_the_release_says_and_has_a_dump():

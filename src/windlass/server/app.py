@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
 
@@ -15,14 +16,17 @@ from windlass.server.config import Settings
 from windlass.server.engine import queue
 from windlass.server.engine.worker import Worker
 from windlass.server.errors import ConfigurationError, WindlassError
-from windlass.server.model.definition import BUILT_IN
+from windlass.server.model.definition import BUILT_IN, type_of
+from windlass.server.service.following import Following
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.launches import Launches
+from windlass.server.service.retention import Retention
 from windlass.server.service.samples import Samples
 from windlass.server.service.sources import Sources
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import ClientRejected, Tokens
 from windlass.server.store import embedded
+from windlass.server.store.changes import Changes
 from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.principals import PrincipalStore
@@ -46,12 +50,15 @@ class Application:
         self.database = database
         self.tokens = tokens
         codec = TaskDocuments()
-        self.task_store = TaskStore(database, codec, retention_days=settings.retention_days)
-        self.lease_store = LeaseStore(database, codec)
+        self.changes = Changes(database.url)
+        self.task_store = TaskStore(database, codec, self.changes, retention_days=settings.retention_days)
+        self.lease_store = LeaseStore(database, codec, self.changes)
         self.source_store = SourceStore(database)
         self.sources = Sources(self.source_store)
-        self.tasks = TaskService(self.task_store, self.lease_store)
-        self.launches = Launches(database, self.task_store, self.source_store)
+        self.following = Following(self.task_store, self.changes)
+        self.tasks = TaskService(self.task_store, self.lease_store, self.following)
+        self.retention = Retention(database, self.task_store)
+        self.launches = Launches(database, self.task_store, self.source_store, self.changes)
         self.samples = Samples(database, self.task_store)
 
     def worker(self, *, slots: int | None = None) -> Worker:
@@ -60,6 +67,7 @@ class Application:
             database=self.database,
             tasks=self.task_store,
             leases=self.lease_store,
+            changes=self.changes,
             sources=self.source_store,
             definitions=BUILT_IN,
             slots=slots,
@@ -82,6 +90,18 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
             yield Application(settings, database, tokens)
         finally:
             await database.close()
+
+
+@asynccontextmanager
+async def _upkeep(application: Application) -> AsyncIterator[None]:
+    """What every process that changes tasks does beside its work: tells of changes, deletes what is too old."""
+    keeping = [asyncio.create_task(application.changes.run()), asyncio.create_task(application.retention.run())]
+    try:
+        yield
+    finally:
+        for duty in keeping:
+            duty.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
 
 
 async def migrated(settings: Settings) -> None:
@@ -146,8 +166,9 @@ async def serve(
     port: 0 takes any free one. on_ready: called with the application and its URL once requests are answered.
     Raises ConfigurationError where the port is taken.
     """
+    _allow_many_connections()
     with _listen(host, port) as listening:
-        async with opened(settings, name="windlass serve") as application:
+        async with opened(settings, name="windlass serve") as application, _upkeep(application):
             await _serve(
                 application,
                 listening,
@@ -156,6 +177,10 @@ async def serve(
                 on_ready=on_ready,
                 stop=until or asyncio.Event(),
             )
+
+
+async def _definition_types() -> frozenset[str]:
+    return frozenset(type_of(name) for name in BUILT_IN)
 
 
 async def _serve(
@@ -168,7 +193,15 @@ async def _serve(
     stop: asyncio.Event,
 ) -> None:
     _stop_on_signals(stop)
-    api = routes.build(application.tokens, application.tasks, application.launches)
+    api = routes.build(
+        routes.Parts(
+            tokens=application.tokens,
+            tasks=application.tasks,
+            launches=application.launches,
+            definition_types=_definition_types,
+            is_gate_kept=application.settings.is_experimental_header_required,
+        )
+    )
     server = _Server(
         uvicorn.Config(
             api,
@@ -184,6 +217,7 @@ async def _serve(
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     duties = [serving, asyncio.create_task(stop.wait())]
+    following = asyncio.create_task(application.following.run())
     try:
         readying = asyncio.create_task(server.ready.wait())
         await asyncio.wait([serving, readying], return_when=asyncio.FIRST_COMPLETED)
@@ -199,13 +233,14 @@ async def _serve(
             duty.result()
     finally:
         stop.set()
+        following.cancel()  # Those who wait are answered, and streams end, so that the server can.
         server.should_exit = True
-        await asyncio.gather(*duties, return_exceptions=True)
+        await asyncio.gather(*duties, following, return_exceptions=True)
 
 
 async def work(settings: Settings, *, slots: int | None, on_ready: Callable[[], None]) -> None:
     """Work without serving the API, until a signal."""
-    async with opened(settings, name="windlass worker") as application:
+    async with opened(settings, name="windlass worker") as application, _upkeep(application):
         stop = asyncio.Event()
         _stop_on_signals(stop)
         on_ready()
@@ -231,6 +266,13 @@ class _Server(uvicorn.Server):
 def _stop_on_signals(stop: asyncio.Event) -> None:
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+
+
+def _allow_many_connections() -> None:
+    """Let this process have as many open files as the system allows it: each waiting client is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # Some systems call a limit unlimited that they then refuse.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

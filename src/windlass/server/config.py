@@ -17,6 +17,7 @@ class Settings:
     database_url: None means our own embedded PostgreSQL below `data_dir`.
     retention_days: tasks created longer ago are not shown.
     token_lifetime_s: how long an access token is good for.
+    is_experimental_header_required: whether v2024 refuses task-status requests without it.
     """
 
     database_url: str | None
@@ -24,6 +25,7 @@ class Settings:
     key_file: Path
     retention_days: int = 90
     token_lifetime_s: int = 749
+    is_experimental_header_required: bool = True
 
     @classmethod
     def load(
@@ -42,6 +44,9 @@ class Settings:
             key_file=_path(environ, "WINDLASS_KEY_FILE") or folder / "key",
             retention_days=_positive(environ, "WINDLASS_RETENTION_DAYS", 90),
             token_lifetime_s=_positive(environ, "WINDLASS_TOKEN_LIFETIME_S", 749),
+            is_experimental_header_required=_choice(
+                environ, "WINDLASS_EXPERIMENTAL_HEADER", {"required": True, "optional": False}, "required"
+            ),
         )
 
 
@@ -60,6 +65,13 @@ def data_dir_mode() -> int:
 def _path(environ: Mapping[str, str], name: str) -> Path | None:
     value = environ.get(name)
     return Path(value).expanduser().absolute() if value else None
+
+
+def _choice(environ: Mapping[str, str], name: str, meanings: Mapping[str, bool], default: str) -> bool:
+    value = environ.get(name) or default
+    if value not in meanings:
+        raise ConfigurationError(f"{name} is {value!r}; it must be {' or '.join(meanings)}.")
+    return meanings[value]
 
 
 def _positive(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -10,6 +10,7 @@
     └── RequestRefused               what a caller asked for cannot be done
         ├── InvalidRequest           the request's content is wrong
         ├── NotFound                 there is no such task, source or client
+        ├── PreconditionFailed       what the caller saw has changed since
         └── PermissionDenied         the caller lacks a scope, a user level or a user
 
 Errors carry their data as attributes; nothing parses a message. This module knows no layer above it.
@@ -70,6 +71,10 @@ class InvalidRequest(RequestRefused):
 
 class NotFound(RequestRefused):
     """There is no such task, source or client."""
+
+
+class PreconditionFailed(RequestRefused):
+    """What the caller saw has changed since."""
 
 
 class PermissionDenied(RequestRefused):

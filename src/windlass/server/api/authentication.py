@@ -9,8 +9,7 @@ from typing import TypeAlias
 from starlette.requests import Request
 from starlette.responses import Response
 
-from windlass.server.errors import PermissionDenied
-from windlass.server.model.principal import Permission, Principal, refusal
+from windlass.server.model.principal import Permission, Principal, check
 from windlass.server.service.tokens import TokenRejected, Tokens
 
 Operation: TypeAlias = Callable[[Request, Principal], Awaitable[Response]]
@@ -22,9 +21,7 @@ def guarded(tokens: Tokens, permission: Permission, operation: Operation) -> End
 
     async def endpoint(request: Request) -> Response:
         principal = tokens.verify(_token(request))
-        denial = refusal(principal, permission)
-        if denial is not None:
-            raise PermissionDenied(denial)
+        check(principal, permission)
         return await operation(request, principal)
 
     return endpoint

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID = b"SLPT-Request-ID"
 
-_SPELLED = {name.lower(): name for name in (REQUEST_ID, b"WWW-Authenticate")}
+_SPELLED = {name.lower(): name for name in (REQUEST_ID, b"WWW-Authenticate", b"ETag")}
 # The web server looks for these itself, in lower case.
 _FRAMING = (b"content-length", b"transfer-encoding", b"connection")
 

@@ -12,19 +12,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from windlass.server.api.languages import Language, negotiated
 from windlass.server.errors import (
     DatabaseUnavailable,
     InvalidRequest,
     NotFound,
     PermissionDenied,
+    PreconditionFailed,
+    RequestRefused,
 )
-from windlass.server.model.task import LOCALE
 from windlass.server.service.tokens import TokenRejected
 
 log = logging.getLogger(__name__)
 
 # status: (detailCode, the general text)
-_KINDS = {
+KINDS = {
     400: (
         "400.1 Bad Request Content",
         "The request was syntactically correct but its content is semantically invalid.",
@@ -32,6 +34,7 @@ _KINDS = {
     403: ("403 Forbidden", "The server understood the request but refuses to authorize it."),
     404: ("404 Not found", "The server did not find a current representation for the target resource."),
     405: ("405 Method Not Allowed", "The target resource does not support the request's method."),
+    412: ("412 Precondition Failed", "The target resource is not in the state that the request demands."),
     413: ("413 Content Too Large", "The request's content is larger than the server is willing to process."),
     415: (
         "415 Unsupported Media Type",
@@ -40,32 +43,15 @@ _KINDS = {
     500: ("500.0 Internal Fault", "An internal fault occurred."),
     503: ("503.0 Service Unavailable", "The server is temporarily unable to handle the request."),
 }
-_BAD_SYNTAX = ("400.0 Bad Request Syntax", "The request could not be parsed.")
+BAD_SYNTAX = ("400.0 Bad Request Syntax", "The request could not be parsed.")
 
 
-class Refusal(HTTPException):
-    """An answer other than success that only the edge can decide: a media type, a size."""
+class Refusal(RequestRefused):
+    """A refusal that only the edge can decide: a media type, a size."""
 
-    def __init__(self, status: HTTPStatus, cause: str) -> None:
-        super().__init__(status, cause)
-
-
-def _answer(
-    request: Request, status: int, cause: str | None, *, kind: tuple[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> Response:  # fmt: skip
-    detail_code, text = kind or _KINDS[status]
-    body = {
-        "detailCode": detail_code,
-        "trackingId": request.scope["windlass.request_id"],
-        "messages": [_text(text)],
-        "causes": [] if cause is None else [_text(cause)],
-    }
-    return json_response(msgspec.json.encode(body), status, headers)
-
-
-def _text(text: str) -> dict[str, str]:
-    return {"locale": LOCALE, "localeOrigin": "DEFAULT", "text": text}
+    def __init__(self, status: HTTPStatus, text: str, /, **values: object) -> None:
+        super().__init__(text, **values)
+        self.status = status
 
 
 def json_response(content: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -73,29 +59,49 @@ def json_response(content: bytes, status: int = 200, headers: Mapping[str, str] 
     return Response(content, status, headers, media_type="application/json")
 
 
+def _answer(
+    request: Request, status: int, cause: RequestRefused | None, *, kind: tuple[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:  # fmt: skip
+    language = negotiated(request.headers.get("accept-language", ""))
+    detail_code, text = kind or KINDS[status]
+    body = {
+        "detailCode": detail_code,
+        "trackingId": request.scope["windlass.request_id"],
+        "messages": [_text(language, text, {})],
+        "causes": [] if cause is None else [_text(language, cause.text, cause.values)],
+    }
+    about = {"Content-Language": language.locale, "Vary": "Accept-Language"}
+    return json_response(msgspec.json.encode(body), status, {**about, **(headers or {})})
+
+
+def _text(language: Language, text: str, values: Mapping[str, object]) -> dict[str, str]:
+    origin = "REQUEST" if language.is_asked_for else "DEFAULT"
+    return {"locale": language.locale, "localeOrigin": origin, "text": language.said(text, values)}
+
+
 def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    cause = error.detail if isinstance(error, Refusal) else None
+    path = request.url.path
     if error.status_code == HTTPStatus.NOT_FOUND:
-        cause = f"There is no resource at {request.url.path}."
-    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        cause = f"{request.url.path} does not support {request.method}."
+        return _answer(request, 404, NotFound("There is no resource at {path}.", path=path))
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        cause = RequestRefused("{path} does not support {method}.", path=path, method=request.method)
+        return _answer(request, 405, cause, headers=error.headers)
     if error.status_code == HTTPStatus.BAD_REQUEST:
-        return _answer(request, 400, str(error.detail), kind=_BAD_SYNTAX)
-    return _answer(request, error.status_code, cause, headers=error.headers)
+        return _answer(request, 400, RequestRefused("{reason}", reason=error.detail), kind=BAD_SYNTAX)
+    return _answer(request, error.status_code, None, headers=error.headers)
 
 
-def _on_invalid_request(request: Request, error: Exception) -> Response:
+def _on_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestRefused)
+    if isinstance(error, Refusal):
+        return _answer(request, error.status, error)
     is_syntax = isinstance(error, InvalidRequest) and error.is_syntax
-    return _answer(request, 400, str(error), kind=_BAD_SYNTAX if is_syntax else None)
+    return _answer(request, _STATUS[type(error)], error, kind=BAD_SYNTAX if is_syntax else None)
 
 
-def _on_not_found(request: Request, error: Exception) -> Response:
-    return _answer(request, 404, str(error))
-
-
-def _on_permission_denied(request: Request, error: Exception) -> Response:
-    return _answer(request, 403, str(error))
+_STATUS = {InvalidRequest: 400, PermissionDenied: 403, NotFound: 404, PreconditionFailed: 412}
 
 
 def _on_token_rejected(request: Request, error: Exception) -> Response:
@@ -104,12 +110,14 @@ def _on_token_rejected(request: Request, error: Exception) -> Response:
 
 
 def _on_database_unavailable(request: Request, error: Exception) -> Response:
-    log.warning("%s %s: %s", request.method, request.url.path, error)
-    return _answer(request, 503, "The database does not answer; try again.", headers={"Retry-After": "1"})
+    log.warning("%s %s (%s): %s", request.method, request.url.path, request.scope["windlass.request_id"], error)
+    cause = RequestRefused("The database does not answer; try again.")
+    return _answer(request, 503, cause, headers={"Retry-After": "1"})
 
 
 def _on_disconnect(request: Request, error: Exception) -> Response:
-    return _answer(request, 400, "The body was cut off.", kind=_BAD_SYNTAX)  # Nobody is there to read it.
+    # Nobody is there to read it.
+    return _answer(request, 400, RequestRefused("The body was cut off."), kind=BAD_SYNTAX)
 
 
 def _on_fault(request: Request, error: Exception) -> Response:
@@ -120,9 +128,7 @@ def _on_fault(request: Request, error: Exception) -> Response:
 
 HANDLERS = {
     HTTPException: _on_http_exception,
-    InvalidRequest: _on_invalid_request,
-    NotFound: _on_not_found,
-    PermissionDenied: _on_permission_denied,
+    RequestRefused: _on_refused,
     TokenRejected: _on_token_rejected,
     DatabaseUnavailable: _on_database_unavailable,
     ClientDisconnect: _on_disconnect,

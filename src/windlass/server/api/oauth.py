@@ -14,7 +14,7 @@ from windlass.server.api import parameters
 from windlass.server.api.errors import json_response
 from windlass.server.api.forms import FORMS, read_form
 from windlass.server.errors import InvalidRequest
-from windlass.server.service.tokens import ClientRejected, Tokens
+from windlass.server.service.tokens import ORG, POD, ClientRejected, Tokens
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
@@ -46,6 +46,18 @@ class OAuthApi:
         except _Rejected as error:
             return _refusal(error.error, str(error))
         return json_response(msgspec.json.encode(answer), headers=_NO_STORE)
+
+    async def info(self, request: Request) -> Response:
+        """Say where tokens come from; tools ask before they have one."""
+        base = str(request.base_url).rstrip("/")
+        about = {
+            "tenantId": self._tokens.tenant_id,
+            "tenantName": ORG,
+            "authorizeEndpoint": f"{base}/oauth/authorize",
+            "tokenEndpoint": f"{base}/oauth/token",
+            "pod": POD,
+        }
+        return json_response(msgspec.json.encode(about))
 
 
 def _refusal(error: str, description: str) -> Response:

@@ -17,44 +17,51 @@ OFFSET_AT_MOST = 2_147_483_647
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 
 
-class Page(msgspec.Struct, frozen=True):
-    """The standard collection parameters."""
+class Slice(msgspec.Struct, frozen=True):
+    """The part of a collection that is asked for, and whether the whole is to be counted."""
 
     limit: int
     offset: int
     is_counted: bool
-    is_ascending: bool
 
 
-def page_of(request: Request, *, is_sortable: bool) -> Page:
-    """Read the collection parameters; unknown ones are ignored. Raises InvalidRequest.
-
-    is_sortable: whether the collection takes `filters` and `sorters` at all; empty ones say nothing.
-    """
-    filters, sorters = _text(request, "filters"), _text(request, "sorters")
-    if not is_sortable and (filters or sorters):
-        name = "filters" if filters else "sorters"
-        raise InvalidRequest(f"This collection does not take the parameter {name}; leave it out.")
-    if filters:
-        raise InvalidRequest(f"filters is {filters!r}, but filters are not supported yet; leave the parameter out.")
-    if sorters not in ("", "created", "+created", "-created"):
-        raise InvalidRequest(f"sorters is {sorters!r}; it must be created or -created.")
-    return Page(
+def slice_of(request: Request) -> Slice:
+    """Read the standard collection parameters; unknown ones are ignored. Raises InvalidRequest."""
+    return Slice(
         limit=_number(request, "limit", 250, LIMIT_AT_MOST),
         offset=_number(request, "offset", 0, OFFSET_AT_MOST),
         is_counted=flag(_single(request, "count") or "false", "count"),
-        is_ascending=sorters in ("created", "+created"),
     )
 
 
-def flag(text: str, where: str) -> bool:
+def is_ascending(request: Request) -> bool:
+    """Whether `sorters` asks for the oldest first; left out or empty, the newest come first. Raises InvalidRequest."""
+    sorters = text(request, "sorters")
+    if sorters not in ("", "created", "+created", "-created"):
+        raise InvalidRequest("sorters is {given}; it must be created or -created.", given=repr(sorters[:80]))
+    return sorters in ("created", "+created")
+
+
+def refuse(request: Request, *names: str) -> None:
+    """Refuse parameters that this collection does not take; empty ones say nothing. Raises InvalidRequest."""
+    for name in names:
+        if text(request, name):
+            raise InvalidRequest("This collection does not take the parameter {name}; leave it out.", name=name)
+
+
+def text(request: Request, name: str) -> str:
+    """A parameter's text without the space around it; empty where it is left out. Raises InvalidRequest."""
+    return (_single(request, name, may_be_empty=True) or "").strip()
+
+
+def flag(given: str, where: str) -> bool:
     """A boolean as clients spell it: `true` or `false` in any case. Raises InvalidRequest."""
-    match text.lower():
+    match given.lower():
         case "true":
             return True
         case "false":
             return False
-    raise InvalidRequest(f"{where} is {text!r}; it must be true or false.")
+    raise InvalidRequest("{where} is {given}; it must be true or false.", where=where, given=repr(given[:80]))
 
 
 def media_type(request: Request) -> str:
@@ -68,27 +75,32 @@ async def body_of(request: Request, *, max_bytes: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > max_bytes:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {max_bytes} bytes; send less.")
+            raise Refusal(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "The body is larger than {most} bytes; send less.",
+                most=max_bytes,
+            )
     return bytes(body)
-
-
-def _text(request: Request, name: str) -> str:
-    return (_single(request, name, may_be_empty=True) or "").strip()
 
 
 def _single(request: Request, name: str, *, may_be_empty: bool = False) -> str | None:
     values = request.query_params.getlist(name)
     if len(values) > 1:
-        raise InvalidRequest(f"The parameter {name} is given {len(values)} times; give it once.")
+        raise InvalidRequest("The parameter {name} is given {times} times; give it once.", name=name, times=len(values))
     if values == [""] and not may_be_empty:
-        raise InvalidRequest(f"The parameter {name} is empty; give it a value or leave it out.")
+        raise InvalidRequest("The parameter {name} is empty; give it a value or leave it out.", name=name)
     return values[0] if values else None
 
 
 def _number(request: Request, name: str, default: int, at_most: int) -> int:
-    text = _single(request, name)
-    if text is None:
+    given = _single(request, name)
+    if given is None:
         return default
-    if _WHOLE_NUMBER.fullmatch(text) is None or not 0 <= int(text) <= at_most:
-        raise InvalidRequest(f"{name} is {text[:80]!r}; it must be a whole number from 0 to {at_most}.")
-    return int(text)
+    if _WHOLE_NUMBER.fullmatch(given) is None or not 0 <= int(given) <= at_most:
+        raise InvalidRequest(
+            "{name} is {given}; it must be a whole number from 0 to {most}.",
+            name=name,
+            given=repr(given[:80]),
+            most=at_most,
+        )
+    return int(given)

@@ -18,6 +18,7 @@ from windlass.server.api.errors import Refusal, json_response
 from windlass.server.api.forms import FORMS, MULTIPART, URLENCODED, read_form
 from windlass.server.api.wire import load_accounts_answer, load_entitlements_answer
 from windlass.server.errors import InvalidRequest
+from windlass.server.language import strict_json
 from windlass.server.model.principal import Principal
 from windlass.server.service.launches import Launches
 from windlass.server.store.uploads import PART_BYTES
@@ -38,7 +39,7 @@ class SourcesApi:
 
     async def load_accounts(self, request: Request, principal: Principal) -> Response:
         """Start an account aggregation."""
-        async with _read_fields(request) as fields:
+        async with _read_fields(request, "file") as fields:
             task = await self._launches.load_accounts(
                 request.path_params["id"], principal.name, fields.file, rewrite_all=fields.rewrite_all
             )
@@ -46,37 +47,46 @@ class SourcesApi:
 
     async def load_entitlements(self, request: Request, principal: Principal) -> Response:
         """Start an entitlement aggregation."""
-        async with _read_fields(request) as fields:
+        return await self._load_entitlements(request, principal, "file")
+
+    async def load_entitlements_by_source(self, request: Request, principal: Principal) -> Response:
+        """Start an entitlement aggregation, by the older operation."""
+        return await self._load_entitlements(request, principal, "csvFile")
+
+    async def _load_entitlements(self, request: Request, principal: Principal, file_field: str) -> Response:
+        async with _read_fields(request, file_field) as fields:
             task = await self._launches.load_entitlements(request.path_params["id"], principal.name, fields.file)
         return json_response(load_entitlements_answer(task), HTTPStatus.ACCEPTED)
 
 
 @asynccontextmanager
-async def _read_fields(request: Request) -> AsyncIterator[_Fields]:
+async def _read_fields(request: Request, file_field: str) -> AsyncIterator[_Fields]:
     given = parameters.media_type(request)
     if given in FORMS:
         async with read_form(request, max_files=1) as form:
             if len(form.getlist("disableOptimization")) > 1:
                 raise InvalidRequest("The form field disableOptimization is given more than once; give it once.")
-            yield _Fields(_file(form.get("file")), _flag(form.get("disableOptimization")))
+            yield _Fields(_file(form.get(file_field), file_field), _flag(form.get("disableOptimization")))
     elif given == "application/json":
         fields = _object(await parameters.body_of(request, max_bytes=_JSON_BYTES))
         yield _Fields(None, _flag(fields.get("disableOptimization")))
     else:
         async for part in request.stream():
             if part:
-                forms = f"{MULTIPART} (with a file) or {URLENCODED}"
-                raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"A body comes as {forms}.")
+                raise Refusal(
+                    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                    "A body comes as {multipart} (with a file) or {urlencoded}.",
+                    multipart=MULTIPART,
+                    urlencoded=URLENCODED,
+                )
         yield _Fields(None, rewrite_all=False)
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    if not body.strip():
-        return {}
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any] | None) or {}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"The body is not a JSON object: {error}.", is_syntax=True) from error
+    decoded = strict_json.decode(body) if body.strip() else None
+    if decoded is not None and not isinstance(decoded, dict):
+        raise InvalidRequest("The body is not a JSON object.", is_syntax=True)
+    return decoded or {}
 
 
 def _flag(value: object) -> bool:
@@ -87,10 +97,14 @@ def _flag(value: object) -> bool:
     return parameters.flag(value, "disableOptimization")
 
 
-def _file(field: UploadFile | str | None) -> AsyncIterator[bytes] | None:
+def _file(field: UploadFile | str | None, name: str) -> AsyncIterator[bytes] | None:
     """The file's content in parts. A field without a file name is text, whose bytes are lost already."""
     if isinstance(field, str) and field:
-        raise InvalidRequest(f"The form field file is text; send it as a file, with a file name, in {MULTIPART}.")
+        raise InvalidRequest(
+            "The form field {name} is text; send it as a file, with a file name, in {multipart}.",
+            name=name,
+            multipart=MULTIPART,
+        )
     return _parts(field) if isinstance(field, UploadFile) else None
 
 

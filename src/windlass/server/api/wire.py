@@ -4,8 +4,9 @@ Owns the names and forms of TaskStatus. Source: wire contract §4 for TaskStatus
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -24,30 +25,34 @@ from windlass.server.model.task import (
 )
 
 
-class _Target(msgspec.Struct, frozen=True, rename="camel"):
+class _Wire(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """A part of a TaskStatus: strict, so that nothing that a patch brings is dropped without a word."""
+
+
+class _Target(_Wire, frozen=True):
     id: str
     type: TargetType | None
     name: str
 
 
-class _LocalizedText(msgspec.Struct, frozen=True, rename="camel"):
+class _LocalizedText(_Wire, frozen=True):
     locale: str
     message: str
 
 
-class _Message(msgspec.Struct, frozen=True, rename="camel"):
+class _Message(_Wire, frozen=True):
     type: MessageType
-    localized_text: _LocalizedText | None
     key: str
-    parameters: tuple[Any, ...] | None
+    localized_text: _LocalizedText | None = None
+    parameters: tuple[str | Mapping[str, Any], ...] | None = None
 
 
-class _Return(msgspec.Struct, frozen=True, rename="camel"):
+class _Return(_Wire, frozen=True):
     name: str
     attribute_name: str
 
 
-class _DefinitionSummary(msgspec.Struct, frozen=True, rename="camel"):
+class _DefinitionSummary(_Wire, frozen=True):
     id: str
     unique_name: str
     description: str | None
@@ -56,7 +61,7 @@ class _DefinitionSummary(msgspec.Struct, frozen=True, rename="camel"):
     arguments: dict[str, Any]
 
 
-class _TaskStatus(msgspec.Struct, frozen=True, rename="camel"):
+class _TaskStatus(_Wire, frozen=True):
     id: str
     type: TaskType
     unique_name: str
@@ -73,7 +78,7 @@ class _TaskStatus(msgspec.Struct, frozen=True, rename="camel"):
     returns: tuple[_Return, ...]
     attributes: dict[str, Any]
     progress: str | None
-    percent_complete: int
+    percent_complete: Annotated[int, msgspec.Meta(ge=0, le=100)]
     task_definition_summary: _DefinitionSummary
 
 
@@ -91,6 +96,20 @@ class TaskDocuments:
     def decode(self, document: str) -> Task:
         """The task that `encode` was given."""
         return _task(_status_decoder.decode(document))
+
+
+def members_of(task: Task) -> dict[str, Any]:
+    """The members of the task's TaskStatus, as JSON has them."""
+    members: dict[str, Any] = msgspec.json.decode(_encoder.encode(_status(task)))
+    return members
+
+
+def task_of(members: dict[str, Any]) -> Task:
+    """The task with these members. Raises InvalidRequest where they are not those of a TaskStatus."""
+    try:
+        return _task(msgspec.convert(members, _TaskStatus))
+    except msgspec.ValidationError as error:
+        raise InvalidRequest("The result would not be a task status: {reason}.", reason=error) from error
 
 
 def instant(value: datetime) -> str:
@@ -122,7 +141,9 @@ def parse_instant(value: object, where: str) -> datetime:
             return whole_ms(parsed.astimezone(UTC))
         except (ValueError, OverflowError):
             pass
-    raise InvalidRequest(f"{where} is {_shown(value)}; it must be a date-time such as 2024-05-17T19:33:16.470Z.")
+    raise InvalidRequest(
+        "{where} is {given}; it must be a date-time such as 2024-05-17T19:33:16.470Z.", where=where, given=_shown(value)
+    )
 
 
 def parse_completion_status(value: object, where: str) -> CompletionStatus:
@@ -133,8 +154,12 @@ def parse_completion_status(value: object, where: str) -> CompletionStatus:
     try:
         return CompletionStatus(word)
     except ValueError:
-        expected = ", ".join(CompletionStatus)
-        raise InvalidRequest(f"{where} is {_shown(value)}; it must be one of {expected}.") from None
+        raise InvalidRequest(
+            "{where} is {given}; it must be one of {expected}.",
+            where=where,
+            given=_shown(value),
+            expected=", ".join(CompletionStatus),
+        ) from None
 
 
 def _shown(value: object) -> str:
@@ -160,8 +185,8 @@ def _status(task: Task) -> _TaskStatus:
         messages=tuple(
             _Message(
                 message.type,
-                None if message.text is None else _LocalizedText(message.locale, message.text),
                 message.key,
+                None if message.text is None else _LocalizedText(message.locale, message.text),
                 message.parameters,
             )
             for message in task.messages

@@ -5,6 +5,7 @@ from contextlib import suppress
 from windlass.server.engine import queue
 from windlass.server.errors import Fenced
 from windlass.server.model.task import CompletionStatus, Message, MessageType, ended, now
+from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.tasks import TaskStore
@@ -15,10 +16,11 @@ _BACKOFF_S = 2.0
 class Attempts:
     """Hands tasks back to the queue, or ends them."""
 
-    def __init__(self, database: Database, tasks: TaskStore, leases: LeaseStore) -> None:
+    def __init__(self, database: Database, tasks: TaskStore, leases: LeaseStore, changes: Changes) -> None:
         self._database = database
         self._tasks = tasks
         self._leases = leases
+        self._changes = changes
 
     async def lost(
         self, task_id: str, epoch: int, *, attempt: int, max_attempts: int, why: str, is_passing: bool = False
@@ -48,6 +50,7 @@ class Attempts:
             new_epoch = await self._leases.hand_back(connection, task_id, epoch, *messages, is_counted=is_counted)
             if new_epoch is not None:
                 await queue.submit(connection, task_id, epoch=new_epoch, delay_s=delay_s)
+        self._changes.tell(task_id)
 
     async def end(self, task_id: str, epoch: int, status: CompletionStatus, *messages: Message) -> None:
         """End the task, unless somebody else was faster."""

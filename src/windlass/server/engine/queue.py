@@ -68,6 +68,11 @@ async def submit(connection: Connection, task_id: str, *, epoch: int, delay_s: f
     )
 
 
+async def clear_log(connection: Connection) -> None:
+    """Forget what the library noted of past entries: a task's own record says all of it."""
+    await _queries(connection).clear_queue_log(_ENTRYPOINT)
+
+
 async def consume(url: str, handle: Callable[[str], Awaitable[None]], *, slots: int, stop: asyncio.Event) -> None:
     """Call `handle` with the id of each waiting task, `slots` at once (2 at least), until `stop` is set.
 

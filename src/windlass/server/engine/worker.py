@@ -17,6 +17,7 @@ from windlass.server.engine.sweeper import Sweeper
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, Fenced, NotFound
 from windlass.server.model.definition import TaskDefinition
 from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome, Task, ended, now, progressed
+from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
 from windlass.server.store.leases import LEASE, Lease, LeaseStore, SignOfLife
 from windlass.server.store.sources import SourceStore
@@ -59,6 +60,7 @@ class Worker:
         database: Database,
         tasks: TaskStore,
         leases: LeaseStore,
+        changes: Changes,
         sources: SourceStore,
         definitions: Mapping[str, TaskDefinition],
         slots: int | None = None,
@@ -69,7 +71,7 @@ class Worker:
         self._sources = sources
         self._definitions = definitions
         self._slots = max(_SLOTS_AT_LEAST, slots or os.cpu_count() or 0)
-        self._attempts = Attempts(database, tasks, leases)
+        self._attempts = Attempts(database, tasks, leases, changes)
         self._sweeper = Sweeper(database, leases, self._attempts)
         self._running: dict[str, Running] = {}
         self._node = 0

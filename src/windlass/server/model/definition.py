@@ -1,5 +1,7 @@
 """Task definitions: the kinds of task there are, each with a stable id and name."""
 
+import re
+
 import msgspec
 
 from windlass.server.model.task import DefinitionSummary
@@ -44,3 +46,31 @@ ENTITLEMENT_AGGREGATION = TaskDefinition(
 )
 
 BUILT_IN = {definition.unique_name: definition for definition in (ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION)}
+
+KNOWN_TYPES = frozenset(
+    {
+        "CLOUD_ACCOUNT_AGGREGATION",
+        "CLOUD_GROUP_AGGREGATION",
+        "CLOUD_PROCESS_UNCORRELATED_ACCOUNTS",
+        "CLOUD_REFRESH_ROLE",
+        "SOURCE_APPLICATION_DISCOVERY",
+        "AI_AGENT_AGGREGATION",
+        "CLOUD_ENTITLEMENT_IMPORT",
+        "CLOUD_UNCORRELATED_REFRESH",
+        "CLOUD_IDENTITY_AGGREGATION",
+        "CLOUD_ATTRIBUTE_SYNCHRONIZATION",
+        "IDENTITY_REFRESH",
+        "APPLICATION_DISCOVERY",
+        "MACHINE_IDENTITY_AGGREGATION",
+        "MACHINE_IDENTITY_DELETION",
+        "ACCOUNT_DELETION",
+    }
+)
+"""The types that clients may ask for, whether there is such a definition here or not. Source: wire contract §5."""
+
+_NO_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
+
+
+def type_of(unique_name: str) -> str:
+    """A definition's type in filters: its name in UPPER_SNAKE. Empty for a name without letters and digits."""
+    return _NO_LETTER_NOR_DIGIT.sub("_", unique_name.upper()).strip("_")

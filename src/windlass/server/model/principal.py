@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from windlass.server.errors import PermissionDenied
+
 ALL_SCOPES = "sp:scopes:all"
 
 
@@ -30,12 +32,16 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a request comes from, as its token says. name: the user, or the application's client."""
+    """Who a request comes from, as its token says.
+
+    name: the user, or the application's client. expires_at: the token's end, in seconds since 1970.
+    """
 
     client_id: str
     name: str
     user_level: UserLevel | None
     scopes: frozenset[str]
+    expires_at: int
 
 
 class Permission(msgspec.Struct, frozen=True):
@@ -56,19 +62,22 @@ READ_TASKS = Permission(frozenset({"idn:task-management:read", "idn:task-managem
 WRITE_TASKS = Permission(
     frozenset({"idn:task-management:write"}), _EVERY_LEVEL - {UserLevel.HELPDESK}, is_user_only=True
 )
-LOAD_ACCOUNTS = Permission(frozenset({"idn:sources:manage"}), _SOURCE_LEVELS, is_user_only=True)
+LOAD_ACCOUNTS = Permission(frozenset({"idn:sources:manage"}), _SOURCE_LEVELS)
+LOAD_ACCOUNTS_AS_USER = Permission(LOAD_ACCOUNTS.scopes, LOAD_ACCOUNTS.user_levels, is_user_only=True)
 LOAD_ENTITLEMENTS = Permission(
     frozenset({"idn:entitlement:manage"}), frozenset({UserLevel.ORG_ADMIN}), is_user_only=True
 )
 
 
-def refusal(principal: Principal, permission: Permission) -> str | None:
-    """Why the principal may not, in one sentence naming what is missing; None where it may."""
+def check(principal: Principal, permission: Permission) -> None:
+    """Raises PermissionDenied, naming what is missing, where the principal may not."""
     if permission.is_user_only and principal.user_level is None:
-        return "This operation needs a user's token; an application has no user."
+        raise PermissionDenied("This operation needs a user's token; an application has no user.")
     if ALL_SCOPES not in principal.scopes and not permission.scopes & principal.scopes:
-        return f"The token lacks the scope {' or '.join(sorted(permission.scopes))}."
+        raise PermissionDenied("The token lacks the scope {scopes}.", scopes=" | ".join(sorted(permission.scopes)))
     if principal.user_level is not None and principal.user_level not in permission.user_levels:
-        levels = ", ".join(sorted(permission.user_levels))
-        return f"The user level {principal.user_level} does not suffice; one of {levels} does."
-    return None
+        raise PermissionDenied(
+            "The user level {level} does not suffice; one of {levels} does.",
+            level=principal.user_level,
+            levels=", ".join(sorted(permission.user_levels)),
+        )

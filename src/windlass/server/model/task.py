@@ -9,13 +9,17 @@ Instants are aware UTC and whole milliseconds, as the wire shows them.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
+from uuid import UUID
 
 import msgspec
 
 LOCALE = "en-US"
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class CompletionStatus(StrEnum):
@@ -77,7 +81,7 @@ class Message(msgspec.Struct, frozen=True):
     type: MessageType
     key: str
     text: str | None = None
-    parameters: tuple[object, ...] | None = None
+    parameters: tuple[str | Mapping[str, Any], ...] | None = None
     locale: str = LOCALE
 
 
@@ -160,6 +164,11 @@ def new_id(created: datetime) -> str:
     random = int.from_bytes(os.urandom(10), "big")
     rand_a, rand_b = random >> 68, random & (1 << 62) - 1
     return f"{ms << 80 | 0x7 << 76 | (rand_a & 0xFFF) << 64 | 0b10 << 62 | rand_b:032x}"
+
+
+def uuid_of(object_id: str) -> UUID | None:
+    """An id as the database keeps it; None for a text that is nobody's id: another shape, or capital letters."""
+    return UUID(object_id) if _ID.fullmatch(object_id) else None
 
 
 def noted(task: Task, at: datetime, *messages: Message) -> Task:

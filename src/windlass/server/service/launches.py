@@ -26,6 +26,7 @@ from windlass.server.model.task import (
     now,
 )
 from windlass.server.store import uploads
+from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
@@ -37,10 +38,11 @@ _BUSY = "This aggregation failed because the currently running aggregation must 
 class Launches:
     """Starts aggregations."""
 
-    def __init__(self, database: Database, tasks: TaskStore, sources: SourceStore) -> None:
+    def __init__(self, database: Database, tasks: TaskStore, sources: SourceStore, changes: Changes) -> None:
         self._database = database
         self._tasks = tasks
         self._sources = sources
+        self._changes = changes
 
     async def load_accounts(
         self, source_id: str, launcher: str, file: AsyncIterator[bytes] | None, *, rewrite_all: bool
@@ -74,6 +76,19 @@ class Launches:
         arguments: Mapping[str, object],
         attributes: Mapping[str, object],
     ) -> Task:
+        task = await self._launched(definition, source_id, launcher, file, arguments, attributes)
+        self._changes.tell(task.id)
+        return task
+
+    async def _launched(
+        self,
+        definition: TaskDefinition,
+        source_id: str,
+        launcher: str,
+        file: AsyncIterator[bytes] | None,
+        arguments: Mapping[str, object],
+        attributes: Mapping[str, object],
+    ) -> Task:
         async with self._database.transaction() as connection:
             source = await self._sources.get(source_id, connection)
             _check_file(source, definition, has_file=file is not None)
@@ -102,16 +117,22 @@ def _check_file(source: Source, definition: TaskDefinition, *, has_file: bool) -
     try:
         connector = connect(source.connector, source.settings)
     except ConfigurationError as error:
-        raise InvalidRequest(f"The source {source.name!r} cannot be used as it is registered. {error}") from error
+        raise InvalidRequest(
+            "The source {source} cannot be used as it is registered. {reason}", source=repr(source.name), reason=error
+        ) from error
     if has_file and not connector.takes_upload:
         raise InvalidRequest(
-            f"The source {source.name!r} is read directly ({source.connector}) and takes no file; leave `file` out."
+            "The source {source} is read directly ({connector}) and takes no file; leave the file out.",
+            source=repr(source.name),
+            connector=source.connector,
         )
     kind = Kind.ACCOUNT if definition is ACCOUNT_AGGREGATION else Kind.ENTITLEMENT
     if connector.needs_upload(kind) and not has_file:
         raise InvalidRequest(
-            f"The source {source.name!r} has no place of its own to read its {kind}s from; "
-            "send them as a file, in the form field `file`."
+            "The source {source} has no place of its own to read its {kind}s from; "
+            "send them as a file, in the form field `file`.",
+            source=repr(source.name),
+            kind=kind,
         )
 
 

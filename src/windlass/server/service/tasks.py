@@ -1,55 +1,86 @@
-"""Reading tasks, and changing them as people may: describing them, clearing them, cancelling them.
+"""Reading tasks, and changing them as people and programs may: reporting on them, clearing them, cancelling them.
 
 Source: wire contract §5 for what a patch may do.
 """
 
+import asyncio
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from windlass.server.errors import InvalidRequest
 from windlass.server.model.task import CANCELLED_BEFORE_START, CompletionStatus, Task, ended, now
+from windlass.server.service.following import Following
 from windlass.server.store.leases import LeaseStore
-from windlass.server.store.tasks import Stored, TaskStore, Which
+from windlass.server.store.tasks import Query, Stored, TaskStore
 
 
-class TaskPatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller wants changed; UNSET leaves a field as it is, None asks for null."""
+class Edit(msgspec.Struct, frozen=True):
+    """What a caller wants of a task: `make` says how it should look, `members` which of its fields the caller names.
 
-    completion_status: CompletionStatus | UnsetType | None = UNSET
-    completed: datetime | UnsetType | None = UNSET
-    description: str | UnsetType = UNSET
+    make: pure, and called again where another writer was faster; raises InvalidRequest.
+    """
+
+    make: Callable[[Task], Task]
+    members: Collection[str]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A part of a list. has_more: whether the list goes on behind it."""
+
+    documents: list[str]
+    has_more: bool
 
 
 class TaskService:
     """The use cases of tasks that exist already."""
 
-    def __init__(self, tasks: TaskStore, leases: LeaseStore) -> None:
+    def __init__(self, tasks: TaskStore, leases: LeaseStore, following: Following) -> None:
         self._tasks = tasks
         self._leases = leases
+        self.following = following
 
     async def get(self, task_id: str) -> Stored:
         """One task's document. Raises NotFound."""
         return await self._tasks.get(task_id)
 
-    async def page(self, which: Which, *, limit: int, offset: int, is_ascending: bool) -> list[str]:
-        """The documents of one page."""
+    async def page(self, query: Query, *, limit: int, offset: int) -> Page:
+        """One page of a list."""
         if limit == 0:
-            return []
-        return await self._tasks.page(which, limit=limit, offset=offset, is_ascending=is_ascending)
+            return Page([], has_more=False)
+        documents = await self._tasks.page(query, limit=limit + 1, offset=offset)
+        return Page(documents[:limit], has_more=len(documents) > limit)
 
-    async def count(self, which: Which) -> int:
-        """How many tasks there are, whatever the page."""
-        return await self._tasks.count(which)
+    async def count(self, query: Query) -> int:
+        """How many tasks the list has, whatever the page."""
+        return await self._tasks.count(query)
 
-    async def patch(self, task_id: str, patch: TaskPatch) -> Stored:
+    async def changed(self, task_id: str, *, timeout_s: float, known: Callable[[int], bool] | None) -> Stored:
+        """One task, as soon as it changes, and at the latest after `timeout_s`. Raises NotFound.
+
+        known: whether the caller has seen the version; a task of another version, or one that has ended,
+        is answered at once. None where the caller has seen none: then any change from now on counts.
+        """
+        with self.following.task(task_id) as feed:
+            stored = await self._tasks.get(task_id)
+            version, deadline = stored.version, asyncio.get_running_loop().time() + timeout_s
+            while not feed.is_closed and not stored.is_final:
+                if stored.version != version if known is None else not known(stored.version):
+                    break
+                left_s = deadline - asyncio.get_running_loop().time()
+                if left_s <= 0:
+                    break
+                stored = (await feed.take(left_s)).get(task_id, stored)
+            return stored
+
+    async def edit(self, task_id: str, edit: Edit, *, may_change: Callable[[int], bool] | None = None) -> Stored:
         """Change a task whole or not at all. Ending a running one fences its worker.
 
-        Raises NotFound, and InvalidRequest where the task's state forbids the change.
+        may_change: whether the caller agrees to change the version that is there.
+        Raises NotFound, InvalidRequest where the task's state forbids the change, PreconditionFailed.
         """
-        await self._tasks.get(task_id)  # One past its retention cannot be changed either.
-        return await self._tasks.change(task_id, lambda task: _patched(task, patch, now()))
+        return await self._tasks.change(task_id, lambda task: _settled(task, edit, now()), may_change=may_change)
 
     async def cancel(self, task_id: str) -> Stored:
         """Ask a running task to stop, end one that still waits; an ended one stays as it is. Raises NotFound."""
@@ -67,31 +98,38 @@ class TaskService:
         return await self._tasks.get(task_id)
 
 
-def _patched(task: Task, patch: TaskPatch, at: datetime) -> Task:
-    patched = task
-    if patch.description is not UNSET and patch.description != task.description:
-        patched = msgspec.structs.replace(task, description=patch.description, modified=at)
+def _settled(task: Task, edit: Edit, at: datetime) -> Task:
+    """The edited task with what its life asks for: `completed` and its status together, and an end that stays."""
+    edited = edit.make(task)
     if task.is_final:
-        _refuse_reopening(task, patch)
-        return patched
-    status = None if patch.completion_status is UNSET else patch.completion_status
-    completed = None if patch.completed is UNSET else patch.completed
-    if status is None:
-        if completed is not None:
-            raise InvalidRequest(
-                "/completed cannot be set while the task is pending; set /completionStatus in the same request."
-            )
-        return patched
-    return ended(patched, at, status, completed=completed)
-
-
-def _refuse_reopening(task: Task, patch: TaskPatch) -> None:
-    """An ended task takes its own status again, for clients that repeat a request, and nothing else."""
-    if patch.completion_status is UNSET:
-        if patch.completed is not UNSET:
-            raise InvalidRequest(f"/completed cannot be changed: the task ended {task.completion_status}.")
-    elif patch.completion_status != task.completion_status:
-        wanted = patch.completion_status or "null"
+        edited = _kept_ended(task, edited, edit.members)
+    elif edited.completion_status is not None:
+        end = ended(edited, at, edited.completion_status, completed=edited.completed)
+        progress = edited.progress if "progress" in edit.members else end.progress
+        edited = msgspec.structs.replace(end, progress=progress)
+    elif edited.completed is not None:
         raise InvalidRequest(
-            f"/completionStatus cannot become {wanted}: the task ended {task.completion_status}, which is final."
+            "/completed cannot be set while the task is pending; set /completionStatus in the same request."
         )
+    if edited == task:
+        return task
+    return msgspec.structs.replace(edited, modified=at)
+
+
+def _kept_ended(task: Task, edited: Task, members: Collection[str]) -> Task:
+    """An ended task takes its own status again, for clients that repeat a request, and keeps its end."""
+    if "completion_status" in members:
+        if edited.completion_status != task.completion_status:
+            raise InvalidRequest(
+                "/completionStatus cannot become {wanted}: the task ended {status}, which is final.",
+                wanted=edited.completion_status or "null",
+                status=task.completion_status,
+            )
+    elif "completed" in members:
+        raise InvalidRequest("/completed cannot be changed: the task ended {status}.", status=task.completion_status)
+    is_complete = task.completion_status is not None and task.completion_status.is_complete
+    return msgspec.structs.replace(
+        edited,
+        completed=task.completed,
+        percent_complete=100 if is_complete else edited.percent_complete,
+    )

@@ -52,8 +52,8 @@ class Tokens:
         self._private_key = private_key
         self._public_key = private_key.public_key()
         self._lifetime_s = lifetime_s
-        self._tenant_id = str(uuid.UUID(bytes=keyring.mac("tenant", b"")[:16]))
-        self._verified: OrderedDict[str, tuple[Principal, int]] = OrderedDict()
+        self.tenant_id = str(uuid.UUID(bytes=keyring.mac("tenant", b"")[:16]))
+        self._verified: OrderedDict[str, Principal] = OrderedDict()
 
     @classmethod
     async def open(cls, store: PrincipalStore, keyring: Keyring, *, lifetime_s: int) -> "Tokens":
@@ -82,7 +82,7 @@ class Tokens:
         client, issued_at = stored.client, int(time.time())
         is_user = client.user_level is not None
         about: dict[str, object] = {
-            "tenant_id": self._tenant_id,
+            "tenant_id": self.tenant_id,
             "internal": False,
             "pod": POD,
             "org": ORG,
@@ -113,8 +113,8 @@ class Tokens:
     def verify(self, token: str) -> Principal:
         """Who the token stands for. Raises TokenRejected."""
         known = self._verified.get(token)
-        if known is not None and known[1] + _LEEWAY_S > time.time():
-            return known[0]
+        if known is not None and known.expires_at + _LEEWAY_S > time.time():
+            return known
         try:
             claims = jwt.decode(
                 token,
@@ -130,7 +130,7 @@ class Tokens:
         except jwt.InvalidTokenError as error:
             raise TokenRejected("JWT validation failed: JWT is not valid") from error
         principal = _principal(claims)
-        self._verified[token] = principal, int(claims["exp"])
+        self._verified[token] = principal
         if len(self._verified) > _CACHED_TOKENS:
             self._verified.popitem(last=False)
         return principal
@@ -146,4 +146,5 @@ def _principal(claims: dict[str, object]) -> Principal:
         name=str(claims["user_name"]),
         user_level=authorities[0] if authorities else None,
         scopes=frozenset(msgspec.convert(claims["scope"], list[str])),
+        expires_at=msgspec.convert(claims["exp"], int),
     )

@@ -33,7 +33,7 @@ _LOST = (
 # What connecting may meet besides.
 _UNREACHED = (*_LOST, OSError)
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The newest revision in migrations/versions: what this release works with."""
 
 _CONNECT_TIMEOUT_S = 10

@@ -11,6 +11,7 @@ import msgspec
 
 from windlass.server.model.task import Message, Task, noted, now, started
 from windlass.server.store import tasks_sql as sql
+from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database, connect, translated
 from windlass.server.store.tasks import TaskCodec
 
@@ -94,11 +95,12 @@ class SignOfLife:
 
 
 class LeaseStore:
-    """Reads and writes the lease columns of tasks."""
+    """Reads and writes the lease columns of tasks. changes: told of each write that readers see."""
 
-    def __init__(self, database: Database, codec: TaskCodec) -> None:
+    def __init__(self, database: Database, codec: TaskCodec, changes: Changes) -> None:
         self._database = database
         self._codec = codec
+        self._changes = changes
 
     async def start(self, task_id: str, node: int) -> Lease | None:
         """Take the task up for `node`; None where it ended, was cancelled or is another's."""
@@ -121,6 +123,7 @@ class LeaseStore:
                 LEASE,
             )
             if written:
+                self._changes.tell(task_id)
                 return Lease(
                     task=task,
                     epoch=written[0]["epoch"],
@@ -168,13 +171,13 @@ class LeaseStore:
     async def hand_back(
         self, connection: Connection, task_id: str, epoch: int, *messages: Message, is_counted: bool
     ) -> int | None:
-        """Take the task from whoever had it at `epoch`, in the caller's transaction.
+        """Take the task from whoever had it at `epoch`, in the caller's transaction, who tells of it when committed.
 
         is_counted: whether the attempt counts against the task's limit.
         Answers the epoch at which it may be submitted again, or None where somebody else was faster.
         """
         # Locked, for a writer in between would leave the task with a worker that has let go of it.
-        row = await connection.fetchrow(f"{sql.READ_TO_CHANGE} FOR UPDATE", UUID(task_id))
+        row = await connection.fetchrow(sql.READ_TO_HAND_BACK, UUID(task_id))
         if row is None or row["epoch"] != epoch or row["completion_status"] is not None:
             return None
         task = noted(self._codec.decode(row["document"]), now(), *messages)

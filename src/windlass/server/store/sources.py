@@ -4,8 +4,8 @@ from uuid import UUID
 
 from windlass.server.errors import InvalidRequest, NotFound
 from windlass.server.model.source import Source
+from windlass.server.model.task import uuid_of
 from windlass.server.store.database import Connection, Database, Row
-from windlass.server.store.tasks import key
 
 _COLUMNS = "id, name, connector, settings, created, modified"
 
@@ -29,15 +29,15 @@ class SourceStore:
             source.modified,
         )
         if not rows:
-            raise InvalidRequest(f"There is a source named {source.name!r} already; choose another name.")
+            raise InvalidRequest("There is a source named {name} already; choose another name.", name=repr(source.name))
 
     async def get(self, source_id: str, connection: Connection | None = None) -> Source:
         """One source. Raises NotFound."""
-        uuid = key(source_id)
+        uuid = uuid_of(source_id)
         statement = f"SELECT {_COLUMNS} FROM source WHERE id = $1"
         rows = await (connection or self._database).fetch(statement, uuid) if uuid else []
         if not rows:
-            raise NotFound(f"There is no source with the id {source_id!r}.")
+            raise NotFound("There is no source with the id {id}.", id=repr(source_id))
         return _source(rows[0])
 
     async def list(self) -> list[Source]:

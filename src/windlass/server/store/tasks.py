@@ -3,8 +3,7 @@
 Owns the writing of both in one statement. The document's form is the codec's business, handed in.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -12,12 +11,14 @@ from uuid import UUID
 
 import msgspec
 
-from windlass.server.errors import Fenced, NotFound
-from windlass.server.model.task import Execution, Task
+from windlass.server.errors import Fenced, NotFound, PreconditionFailed
+from windlass.server.language.filters import Expression
+from windlass.server.model.definition import type_of
+from windlass.server.model.task import Execution, Task, uuid_of
 from windlass.server.store import tasks_sql as sql
-from windlass.server.store.database import Connection, Database, translated
-
-_ID = re.compile(r"[0-9a-f]{32}")
+from windlass.server.store.changes import Changes
+from windlass.server.store.database import Connection, Database, Row, translated
+from windlass.server.store.task_filters import compiled
 
 
 class TaskCodec(Protocol):
@@ -33,8 +34,17 @@ class TaskCodec(Protocol):
 class Which(StrEnum):
     """Which tasks a list is about."""
 
+    ALL = "true"
     PENDING = "completion_status IS NULL"
     ENDED = "completion_status IS NOT NULL"
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A list of tasks. condition: in terms of the table's columns; by `created` and then id, in one direction."""
+
+    which: Which = Which.ALL
+    condition: Expression | None = None
+    is_ascending: bool = False
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -42,19 +52,16 @@ class Stored(msgspec.Struct, frozen=True):
 
     document: str
     version: int
-
-
-def key(task_id: str) -> UUID | None:
-    """The id as the database keeps it; None for a text that cannot be the id of any task."""
-    return UUID(task_id) if _ID.fullmatch(task_id) else None
+    is_final: bool
 
 
 class TaskStore:
-    """Reads and writes tasks. retention_days: tasks created longer ago are not seen."""
+    """Reads and writes tasks. retention_days: tasks created longer ago are not seen; changes: told of each write."""
 
-    def __init__(self, database: Database, codec: TaskCodec, *, retention_days: int) -> None:
+    def __init__(self, database: Database, codec: TaskCodec, changes: Changes, *, retention_days: int) -> None:
         self._database = database
         self._codec = codec
+        self._changes = changes
         self._retention = timedelta(days=retention_days)
 
     async def get(self, task_id: str) -> Stored:
@@ -62,17 +69,29 @@ class TaskStore:
         rows = await self._database.fetch(sql.GET, self._retention, self._key(task_id))
         if not rows:
             raise _no_task(task_id)
-        return Stored(rows[0]["document"], rows[0]["version"])
+        return _stored(rows[0])
 
-    async def page(self, which: Which, *, limit: int, offset: int, is_ascending: bool = False) -> list[str]:
-        """The documents of one page, by `created` and then id, both in the same direction."""
-        statement = sql.PAGE.format(which=which.value, direction="ASC" if is_ascending else "DESC")
-        rows = await self._database.fetch(statement, self._retention, limit, offset)
+    async def page(self, query: Query, *, limit: int, offset: int) -> list[str]:
+        """The documents of one page."""
+        condition, values = _condition(query.condition, first=4)
+        statement = sql.PAGE.format(
+            which=query.which.value, condition=condition, direction="ASC" if query.is_ascending else "DESC"
+        )
+        rows = await self._database.fetch(statement, self._retention, limit, offset, *values)
         return [row["document"] for row in rows]
 
-    async def count(self, which: Which) -> int:
+    async def count(self, query: Query) -> int:
         """How many tasks there are."""
-        return int(await self._database.fetch_value(sql.COUNT.format(which=which.value), self._retention))
+        condition, values = _condition(query.condition, first=2)
+        statement = sql.COUNT.format(which=query.which.value, condition=condition)
+        return int(await self._database.fetch_value(statement, self._retention, *values))
+
+    async def pick(self, task_ids: Collection[str], condition: Expression | None) -> dict[str, Stored]:
+        """Those of the given tasks that meet the condition, by id."""
+        picked, values = _condition(condition, first=3)
+        uuids = [UUID(task_id) for task_id in task_ids]
+        rows = await self._database.fetch(sql.PICK.format(condition=picked), self._retention, uuids, *values)
+        return {row["id"].hex: _stored(row) for row in rows}
 
     async def insert(
         self,
@@ -84,7 +103,7 @@ class TaskStore:
         arguments: Mapping[str, object] | None = None,
         max_attempts: int = 1,
     ) -> bool:
-        """Add a task in the caller's transaction.
+        """Add a task in the caller's transaction, who tells of it when that is committed.
 
         holds_source: no other pending task of this definition may hold the same source; where one does,
         nothing is inserted and the answer is False.
@@ -107,25 +126,38 @@ class TaskStore:
         """Have the database take note of many new tasks now rather than in a while: its plans depend on it."""
         await self._database.write("VACUUM (ANALYZE) task", timeout_s=None)
 
-    async def change(self, task_id: str, change: Callable[[Task], Task], *, epoch: int | None = None) -> Stored:
+    async def change(
+        self,
+        task_id: str,
+        change: Callable[[Task], Task],
+        *,
+        epoch: int | None = None,
+        may_change: Callable[[int], bool] | None = None,
+    ) -> Stored:
         """Write what `change` makes of the task, row and document in one statement; answers it as it then stands.
 
         change: a pure function; it is called again where another writer was faster, and what it raises
         leaves the task as it was. The task itself, unchanged, writes nothing.
-        epoch: the writer's lease. Raises Fenced where it no longer holds; NotFound for an unknown id.
+        epoch: the writer's lease. Raises Fenced where it no longer holds.
+        may_change: a caller's, who says which version may be changed. Raises PreconditionFailed for another.
+        Raises NotFound for an unknown id.
         """
         uuid = self._key(task_id)
         while True:
-            rows = await self._database.fetch(sql.READ_TO_CHANGE, uuid)
-            if not rows:
-                raise _no_task(task_id)
-            row = rows[0]
-            if epoch is not None and (row["epoch"] != epoch or row["completion_status"] is not None):
+            rows = await self._database.fetch(sql.READ_TO_CHANGE, self._retention, uuid)
+            row = rows[0] if rows else None
+            if epoch is not None and (row is None or row["epoch"] != epoch or row["completion_status"] is not None):
                 raise Fenced(f"Task {task_id} is no longer this worker's (epoch {epoch}).")
+            if row is None:
+                raise _no_task(task_id)
             before = self._codec.decode(row["document"])
             after = change(before)
+            if may_change is not None and not may_change(row["version"]):
+                raise PreconditionFailed(
+                    "The task has changed: it is of version {version} now; read it again.", version=row["version"]
+                )
             if after == before:
-                return Stored(row["document"], row["version"])
+                return _stored(row)
             document = self._codec.encode(after)
             written = await self._database.write(
                 sql.CHANGE,
@@ -139,7 +171,13 @@ class TaskStore:
                 document,
             )
             if written:
-                return Stored(document, written[0]["version"])
+                self._changes.tell(task_id)
+                return Stored(document, written[0]["version"], after.is_final)
+
+    async def delete_expired(self, *, at_most: int) -> int:
+        """Delete some tasks that are no longer seen; answers how many. One still worked on is taken from its worker."""
+        rows = await self._database.write(sql.DELETE_EXPIRED, self._retention, at_most)
+        return int(rows[0]["count"])
 
     def row(self, task: Task) -> Sequence[object]:
         """The task's values for ROW_COLUMNS."""
@@ -152,18 +190,26 @@ class TaskStore:
             task.completed,
             task.completion_status,
             task.type,
-            task.definition.unique_name,
+            type_of(task.definition.unique_name),
             source_id,
             task.launcher,
             self._codec.encode(task),
         )
 
     def _key(self, task_id: str) -> UUID:
-        uuid = key(task_id)
+        uuid = uuid_of(task_id)
         if uuid is None:
             raise _no_task(task_id)
         return uuid
 
 
+def _condition(expression: Expression | None, *, first: int) -> tuple[str, list[object]]:
+    return ("true", []) if expression is None else compiled(expression, first)
+
+
+def _stored(row: Row) -> Stored:
+    return Stored(row["document"], row["version"], row["completion_status"] is not None)
+
+
 def _no_task(task_id: str) -> NotFound:
-    return NotFound(f"There is no task with the id {task_id!r}.")
+    return NotFound("There is no task with the id {id}.", id=repr(task_id))

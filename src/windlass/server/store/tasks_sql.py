@@ -26,21 +26,26 @@ ON CONFLICT (source_id, definition) WHERE completion_status IS NULL AND holds_so
 RETURNING id
 """
 
-GET = f"SELECT document, version FROM task WHERE id = $2 AND {VISIBLE}"
+GET = f"SELECT document, version, completion_status FROM task WHERE id = $2 AND {VISIBLE}"
 
 # The inner query needs only the index, however deep the offset; documents are fetched for one page alone.
 PAGE = f"""
 SELECT document
 FROM task JOIN (
-    SELECT id FROM task WHERE {VISIBLE} AND {{which}}
+    SELECT id FROM task WHERE {VISIBLE} AND {{which}} AND {{condition}}
     ORDER BY created {{direction}}, id {{direction}} LIMIT $2 OFFSET $3
 ) page USING (id)
 ORDER BY created {{direction}}, id {{direction}}
 """
 
-COUNT = f"SELECT count(*) FROM task WHERE {VISIBLE} AND {{which}}"
+COUNT = f"SELECT count(*) FROM task WHERE {VISIBLE} AND {{which}} AND {{condition}}"
 
-READ_TO_CHANGE = "SELECT document, version, epoch, completion_status FROM task WHERE id = $1"
+PICK = f"""
+SELECT id, document, version, completion_status FROM task
+WHERE {VISIBLE} AND id = ANY($2::uuid[]) AND {{condition}}
+"""
+
+READ_TO_CHANGE = f"SELECT document, version, epoch, completion_status FROM task WHERE id = $2 AND {VISIBLE}"
 
 # Ending a task fences its worker by raising the epoch, and drops what was uploaded for it.
 CHANGE = """
@@ -59,6 +64,16 @@ WITH changed AS (
 SELECT version FROM changed
 """
 
+# What another node is deleting is passed over.
+DELETE_EXPIRED = """
+WITH expired AS (
+    SELECT id FROM task WHERE created <= now() - $1::interval ORDER BY created LIMIT $2 FOR UPDATE SKIP LOCKED
+), deleted AS (
+    DELETE FROM task USING expired WHERE task.id = expired.id RETURNING task.id
+)
+SELECT count(*) FROM deleted
+"""
+
 STARTABLE = """
 SELECT document, version, epoch, attempts, max_attempts, arguments, checkpoint
 FROM task
@@ -74,6 +89,8 @@ WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL AND 
   AND (lease_until IS NULL OR lease_until < now())
 RETURNING epoch
 """
+
+READ_TO_HAND_BACK = "SELECT document, version, epoch, completion_status FROM task WHERE id = $1 FOR UPDATE"
 
 HAND_BACK = """
 UPDATE task

@@ -1,0 +1,138 @@
+"""Following tasks as they change: who waits for which, and the handing out of what changed.
+
+However many follow, a batch of changes costs one read for all who follow single tasks, and one for each
+distinct condition. Knows nothing of HTTP.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from windlass.server.errors import DatabaseUnavailable
+from windlass.server.language.filters import Expression
+from windlass.server.store.changes import Changes
+from windlass.server.store.tasks import Stored, TaskStore
+
+_RETRY_S = 0.5
+_NEWS_AT_MOST = 10_000
+_Key = TypeVar("_Key")
+
+
+class Feed:
+    """What one follower has not yet taken of what changed: the newest state of each task.
+
+    is_closed: nothing more will come; the server stops, the follower is far too slow, or changes may have been missed.
+    """
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self._news: dict[str, Stored] = {}
+        self._waker = asyncio.Event()
+
+    async def take(self, timeout_s: float) -> dict[str, Stored]:
+        """All that changed since the last call, by id; empty where nothing did in time, or the feed is closed."""
+        if not self._news and not self.is_closed:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._waker.wait()
+            except TimeoutError:
+                pass
+        self._waker.clear()
+        taken, self._news = self._news, {}
+        return taken
+
+    def put(self, changed: dict[str, Stored]) -> None:
+        """Add what changed."""
+        if changed:
+            self._news |= changed
+            self._waker.set()
+        if len(self._news) > _NEWS_AT_MOST:
+            self._news.clear()
+            self.close()
+
+    def close(self) -> None:
+        """Let the follower see that nothing more will come."""
+        self.is_closed = True
+        self._waker.set()
+
+
+class Following:
+    """All followers of one process."""
+
+    def __init__(self, tasks: TaskStore, changes: Changes) -> None:
+        self._tasks = tasks
+        self._of_task: defaultdict[str, set[Feed]] = defaultdict(set)
+        self._of_condition: defaultdict[Expression | None, set[Feed]] = defaultdict(set)
+        self._changed: set[str] = set()
+        self._may_have_missed = False
+        self._waker = asyncio.Event()
+        self._is_closed = False
+        changes.listen(self._hear)
+
+    @contextmanager
+    def task(self, task_id: str) -> Iterator[Feed]:
+        """A feed of one task. Opened before the task is read, it misses no later change."""
+        with self._feed(self._of_task, task_id) as feed:
+            yield feed
+
+    @contextmanager
+    def matching(self, condition: Expression | None) -> Iterator[Feed]:
+        """A feed of all tasks that meet the condition when they change; closed where changes may have been missed."""
+        with self._feed(self._of_condition, condition) as feed:
+            yield feed
+
+    async def run(self) -> None:
+        """Hand out changes until cancelled; then every feed is closed."""
+        try:
+            while True:
+                await self._waker.wait()
+                self._waker.clear()
+                changed, self._changed = self._changed, set()
+                may_have_missed, self._may_have_missed = self._may_have_missed, False
+                try:
+                    await self._hand_out(changed, may_have_missed=may_have_missed)
+                except DatabaseUnavailable:
+                    self._hear(None)
+                    await asyncio.sleep(_RETRY_S)
+        finally:
+            self._is_closed = True
+            for feeds in (*self._of_task.values(), *self._of_condition.values()):
+                for feed in feeds:
+                    feed.close()
+
+    def _hear(self, changed: Collection[str] | None) -> None:
+        if changed is None:
+            self._may_have_missed = True
+        else:
+            self._changed.update(changed)
+        self._waker.set()
+
+    async def _hand_out(self, changed: set[str], *, may_have_missed: bool) -> None:
+        followed = set(self._of_task) if may_have_missed else changed & self._of_task.keys()
+        if followed:
+            for task_id, stored in (await self._tasks.pick(followed, None)).items():
+                for feed in self._of_task.get(task_id, ()):
+                    feed.put({task_id: stored})
+        for condition, feeds in list(self._of_condition.items()):
+            if may_have_missed:
+                for feed in feeds:
+                    feed.close()
+            elif changed:
+                picked = await self._tasks.pick(changed, condition)
+                for feed in feeds:
+                    feed.put(picked)
+
+    @contextmanager
+    def _feed(self, feeds: defaultdict[_Key, set[Feed]], key: _Key) -> Iterator[Feed]:
+        feed = Feed()
+        if self._is_closed:
+            feed.close()
+        feeds[key].add(feed)
+        try:
+            yield feed
+        finally:
+            feeds[key].discard(feed)
+            if not feeds[key]:
+                del feeds[key]

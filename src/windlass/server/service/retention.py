@@ -1,0 +1,46 @@
+"""Retention: what is too old to be seen is deleted soon after, a little at a time."""
+
+import asyncio
+import logging
+
+from windlass.server.engine import queue
+from windlass.server.errors import DatabaseUnavailable
+from windlass.server.store.database import Database
+from windlass.server.store.tasks import TaskStore
+
+log = logging.getLogger(__name__)
+
+_INTERVAL_S = 60.0
+_BATCH = 200
+_PAUSE_S = 0.05  # Between batches, so that others get their turn.
+
+
+class Retention:
+    """Deletes tasks past their retention, and what the queue remembers of its past entries."""
+
+    def __init__(self, database: Database, tasks: TaskStore) -> None:
+        self._database = database
+        self._tasks = tasks
+
+    async def run(self) -> None:
+        """Delete once a minute until cancelled. Any number of nodes may do so at once."""
+        while True:
+            try:
+                if deleted := await self.delete_expired():
+                    log.info("retention: %d tasks deleted", deleted)
+                async with self._database.transaction() as connection:
+                    await queue.clear_log(connection)
+            except DatabaseUnavailable as error:
+                log.warning("retention: %s", error)
+            await asyncio.sleep(_INTERVAL_S)
+
+    async def delete_expired(self) -> int:
+        """Delete every task past its retention, in batches that hold their locks for some milliseconds.
+
+        Answers how many there were.
+        """
+        deleted = 0
+        while batch := await self._tasks.delete_expired(at_most=_BATCH):
+            deleted += batch
+            await asyncio.sleep(_PAUSE_S)
+        return deleted
