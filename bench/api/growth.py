@@ -8,11 +8,11 @@ from statistics import median
 from rich.table import Table
 
 from bench.api.installation import Store
-from bench.api.latency import TURNS
 from bench.api.load import Connection, times
 from bench.api.operations import FILTERS, GROWTH_AT_MOST, verdict
 
-_CALLS = 5
+_TURNS = 4
+_CALLS = 8
 _PAGE, _DEEP = 250, 1_000
 
 
@@ -21,7 +21,7 @@ def measure(stores: list[Store], rounds: int) -> list[Table]:
     smallest, *larger = stores
     paths = {name: f"{path}&{_page(smallest, path)}" for name, path in FILTERS.items()}
     taken: dict[tuple[str, Store], list[float]] = defaultdict(list)
-    for _ in range(rounds * TURNS):
+    for _ in range(rounds * _TURNS):
         for name, path in paths.items():
             for store in stores:
                 taken[name, store] += times(store.port, repeat(store.get(path)), _CALLS)

@@ -14,15 +14,14 @@ from bench.api.installation import Store
 from bench.api.load import Block, Connection, times
 from bench.api.operations import ABSOLUTE_AT_MOST_TASKS, OPERATIONS, Operation, verdict
 
-TURNS = 10
-"""How often the sides alternate in each round."""
+_TURNS = 10
 
 
 async def measure(stores: list[Store], rounds: int, *, is_awake: bool) -> Table:
     """A table of medians."""
     blocks = [block for store in stores for block in await _blocks(store)]
     beside: dict[Store, list[float]] = defaultdict(list)
-    for _ in range(rounds * TURNS):
+    for _ in range(rounds * _TURNS):
         for block in blocks:
             await block.turn()
         for store in stores:

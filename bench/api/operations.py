@@ -41,8 +41,8 @@ OPERATIONS = (
     Operation("get", f"{LIST}/{{id}}", 60, share=0.75),
     Operation("list 250", LIST, 15, share=0.75),
     Operation("filtered list 250", filtered('completionStatus eq "ERROR"'), 15),
-    Operation("filtered count", filtered('completionStatus eq "SUCCESS"') + "&limit=0&count=true", 4, most_ms=100),
-    Operation("deep offset", f"{LIST}?offset={{half}}", 4, most_ms=50),
+    Operation("filtered count", filtered('completionStatus eq "SUCCESS"') + "&limit=0&count=true", 2, most_ms=100),
+    Operation("deep offset", f"{LIST}?offset={{half}}", 2, most_ms=50),
     Operation("patch progress", f"{LIST}/{{id}}", 20, "PATCH", share=0.60),
 )
 

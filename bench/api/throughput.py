@@ -15,7 +15,7 @@ from bench.api.load import rate
 from bench.api.operations import LIST, OPERATIONS, PROGRESS_PER_S, verdict
 
 CONNECTIONS = 16
-_DURATION_S = 1.0
+_DURATION_S = 0.5
 
 
 async def measure(stores: list[Store], rounds: int) -> Table:
