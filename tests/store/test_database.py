@@ -36,6 +36,34 @@ async def test_reads_go_on_after_every_connection_was_cut(application):
     assert answers == list(range(1, 9))
 
 
+async def test_any_number_of_callers_share_few_connections(application):
+    database = application.database
+
+    async def ask(number):
+        if number % 3 == 0:
+            async with database.transaction() as connection:
+                return await connection.fetchval("SELECT pg_backend_pid() FROM pg_sleep(0.001)")
+        return await database.fetch_value("SELECT pg_backend_pid() FROM pg_sleep(0.001)")
+
+    async with asyncio.timeout(60):
+        processes = await asyncio.gather(*(ask(number) for number in range(500)))
+
+    assert len(set(processes)) <= 10
+
+
+async def test_a_caller_who_gives_up_does_not_spoil_the_connection(application):
+    database = application.database
+    for _ in range(15):  # More often than there are connections.
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await database.fetch("SELECT pg_sleep(30)")
+
+    async with asyncio.timeout(30):
+        answers = await asyncio.gather(*(database.fetch_value("SELECT $1::int", number) for number in range(20)))
+
+    assert answers == list(range(20))
+
+
 async def test_a_read_that_is_cut_in_the_middle_is_asked_again(application):
     database = application.database
     # It waits for a lock, so that it is cut while it runs, and answers once the lock is free.

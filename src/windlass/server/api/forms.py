@@ -43,11 +43,16 @@ async def _urlencoded(request: Request) -> FormData:
 
 
 async def _multipart(request: Request, max_files: int) -> FormData:
-    end = b""
+    stream, end = request.stream(), b""
+    start = await anext((chunk async for chunk in stream if chunk), b"")
+    if not start:
+        return FormData()  # Some clients name the media type, without a boundary even, and send nothing.
 
     async def noting_the_end() -> AsyncGenerator[bytes, None]:
         nonlocal end
-        async for chunk in request.stream():
+        end = start
+        yield start
+        async for chunk in stream:
             end = (end + chunk)[-_END_BYTES:]
             yield chunk
 
@@ -60,7 +65,7 @@ async def _multipart(request: Request, max_files: int) -> FormData:
     )
     form = await parser.parse()
     boundary = parse_options_header(request.headers["content-type"])[1][b"boundary"]
-    if end and b"--%b--" % boundary not in end:
+    if b"--%b--" % boundary not in end:
         await form.close()
         raise MultiPartException("it ends before its closing boundary; send it again.")
     return form
