@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from windlass.server import app
-from windlass.server.store.tasks import Query, Which
+from windlass.server.store.task_lists import Query, Which
 
 
 def test_a_client_created_as_json_can_sign_in(windlass, start, application: app.Application):

@@ -17,7 +17,7 @@ from windlass.server.config import Settings
 from windlass.server.errors import DatabaseError
 from windlass.server.store import migrations
 from windlass.server.store.database import SCHEMA_REVISION
-from windlass.server.store.tasks import Query
+from windlass.server.store.task_lists import Query
 
 DUMPS = sorted(Path(__file__).parent.glob("*.sql"))
 TASK_ID = "0193c1a2-a1b0-7001-8000-00000000abcd"

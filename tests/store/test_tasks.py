@@ -1,7 +1,6 @@
 """A task's row and document change together, one writer at a time, and are read through the right indexes."""
 
 import asyncio
-import re
 from datetime import timedelta
 from uuid import UUID
 
@@ -21,8 +20,8 @@ from tests.store.examples import (
 from windlass.server.errors import Fenced, NotFound
 from windlass.server.model.definition import ENTITLEMENT_AGGREGATION
 from windlass.server.model.task import CompletionStatus, ended, noted, now, progressed
-from windlass.server.store import tasks_sql, uploads
-from windlass.server.store.tasks import Query, Which
+from windlass.server.store import uploads
+from windlass.server.store.task_lists import Query, Which
 
 NO_IDS = (
     "",
@@ -269,28 +268,3 @@ async def test_progress_does_not_touch_the_indexes(application):
 
     after = await until(counted)
     assert after["hot"] - before["hot"] >= 0.97 * (after["all"] - before["all"])
-
-
-@pytest.mark.parametrize(
-    ("which", "index"), [(Which.PENDING, "task_pending"), (Which.ENDED, "task_created"), (Which.ALL, "task_created")]
-)
-@pytest.mark.parametrize("direction", ["ASC", "DESC"])
-async def test_pages_are_read_through_an_index_alone(application, which, index, direction):
-    await application.database.write("""
-        INSERT INTO task (id, created, modified, completed, completion_status, type, definition, launcher,
-                          execution, document)
-        SELECT gen_random_uuid(), at, at, done, CASE WHEN done IS NOT NULL THEN 'SUCCESS' END, 'QPOC', 'd', 'l',
-               'external', '{}'
-        FROM generate_series(1, 5000) AS number,
-             LATERAL (SELECT now() - number * interval '1 minute' AS at) AS made,
-             LATERAL (SELECT CASE WHEN number % 10 > 0 THEN at END AS done) AS ended
-    """)
-    await application.task_store.settle()
-    statement = tasks_sql.PAGE.format(which=which.value, condition="true", direction=direction)
-
-    plan = await application.database.fetch(f"EXPLAIN {statement}", timedelta(days=90), 250, 100)
-
-    # The page itself: within its limit, the ids come out of the index in order, and nothing else is read.
-    page = "\n".join(row[0] for row in plan).partition("Limit")[2]
-    assert re.search(rf"Index Only Scan( Backward)? using {index} on task", page)
-    assert "Sort" not in page

@@ -89,7 +89,7 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
         cause = RequestRefused("{path} does not support {method}.", path=path, method=request.method)
         return _answer(request, 405, cause, headers=error.headers)
     if error.status_code == HTTPStatus.BAD_REQUEST:
-        return _answer(request, 400, RequestRefused("{reason}", reason=error.detail), kind=BAD_SYNTAX)
+        return _answer(request, 400, RequestRefused("The request cannot be read: {reason}", reason=error.detail), kind=BAD_SYNTAX)
     return _answer(request, error.status_code, None, headers=error.headers)
 
 

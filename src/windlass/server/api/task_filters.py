@@ -81,7 +81,9 @@ def _type(comparison: Comparison) -> Expression:
         "definition": tuple(word for word in words if word not in list(TaskType)),
     }
     parts = [
-        Comparison(column, Operator.IN, values, comparison.position) for column, values in columns.items() if values
+        Comparison(column, Operator.IN if len(values) > 1 else Operator.EQ, values, comparison.position)
+        for column, values in columns.items()
+        if values
     ]
     return parts[0] if len(parts) == 1 else Or(tuple(parts))
 

@@ -17,7 +17,8 @@ from windlass.server.api.task_patch import edit_of
 from windlass.server.api.versions import Version
 from windlass.server.model.principal import Principal
 from windlass.server.service.tasks import TaskService
-from windlass.server.store.tasks import Query, Stored, Which
+from windlass.server.store.task_lists import Query, Which
+from windlass.server.store.tasks import Stored
 
 PATCH_TYPES = ("application/json-patch+json", "application/json")
 PATCH_BYTES = 1 << 20

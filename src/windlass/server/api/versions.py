@@ -9,7 +9,7 @@ import msgspec
 
 from windlass.server.language.filters import Operator
 from windlass.server.model.principal import LOAD_ACCOUNTS, LOAD_ACCOUNTS_AS_USER, Permission
-from windlass.server.store.tasks import Which
+from windlass.server.store.task_lists import Which
 
 Filters = Mapping[str, frozenset[Operator]]
 

@@ -116,17 +116,18 @@ class Samples:
         await self._tasks.settle()
 
     def _tasks_of(self, ended_count: int, pending_count: int) -> Iterator[Task]:
-        at = now()
-        for _ in range(ended_count):
-            yield self._ended(at)
-        for _ in range(pending_count):
-            yield self._pending(at)
+        # In the order of time, as tasks come: tables and indexes then lie as they would after a long life.
+        at, chance = now(), self._chance
+        for number in range(ended_count, 0, -1):
+            yield self._ended(at - _SPAN * ((number - chance.random()) / ended_count))
+        for number in range(pending_count, 0, -1):
+            yield self._pending(at, at - _PENDING_SPAN * ((number - chance.random()) / pending_count))
 
-    def _ended(self, at: datetime) -> Task:
+    def _ended(self, completed: datetime) -> Task:
         chance = self._chance
         kind = chance.choices(_KINDS, cum_weights=_WEIGHTS)[0]
         duration = timedelta(seconds=chance.lognormvariate(0, 0.8) * kind.median_s)
-        completed = whole_ms(at - chance.random() * _SPAN)
+        completed = whole_ms(completed)
         launched = whole_ms(completed - duration)
         created = launched - timedelta(milliseconds=chance.randrange(5, 4_000))
         status = chance.choices(_STATUS_VALUES, cum_weights=_STATUS_WEIGHTS)[0]
@@ -143,10 +144,10 @@ class Samples:
             messages=() if status is CompletionStatus.SUCCESS else [chance.choice(_FAILURES[status])],
         )
 
-    def _pending(self, at: datetime) -> Task:
+    def _pending(self, at: datetime, created: datetime) -> Task:
         chance = self._chance
         kind = chance.choices(_KINDS, cum_weights=_WEIGHTS)[0]
-        created = whole_ms(at - chance.random() * _PENDING_SPAN)
+        created = whole_ms(created)
         task = self._created(kind, created)
         if chance.random() < 0.4:  # The rest has started.
             return task

@@ -13,7 +13,8 @@ from windlass.server.errors import InvalidRequest
 from windlass.server.model.task import CANCELLED_BEFORE_START, CompletionStatus, Task, ended, now
 from windlass.server.service.following import Following
 from windlass.server.store.leases import LeaseStore
-from windlass.server.store.tasks import Query, Stored, TaskStore
+from windlass.server.store.task_lists import Query
+from windlass.server.store.tasks import Stored, TaskStore
 
 
 class Edit(msgspec.Struct, frozen=True):

@@ -5,7 +5,6 @@ Owns the writing of both in one statement. The document's form is the codec's bu
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
-from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
@@ -18,7 +17,7 @@ from windlass.server.model.task import Execution, Task, uuid_of
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database, Row, translated
-from windlass.server.store.task_filters import compiled
+from windlass.server.store.task_lists import Query, condition_of, count_of, page_of
 
 
 class TaskCodec(Protocol):
@@ -29,22 +28,6 @@ class TaskCodec(Protocol):
 
     def decode(self, document: str) -> Task:
         """The task that `encode` was given, equal in every field."""
-
-
-class Which(StrEnum):
-    """Which tasks a list is about."""
-
-    ALL = "true"
-    PENDING = "completion_status IS NULL"
-    ENDED = "completion_status IS NOT NULL"
-
-
-class Query(msgspec.Struct, frozen=True):
-    """A list of tasks. condition: in terms of the table's columns; by `created` and then id, in one direction."""
-
-    which: Which = Which.ALL
-    condition: Expression | None = None
-    is_ascending: bool = False
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -73,22 +56,18 @@ class TaskStore:
 
     async def page(self, query: Query, *, limit: int, offset: int) -> list[str]:
         """The documents of one page."""
-        condition, values = _condition(query.condition, first=4)
-        statement = sql.PAGE.format(
-            which=query.which.value, condition=condition, direction="ASC" if query.is_ascending else "DESC"
-        )
+        statement, values = page_of(query)
         rows = await self._database.fetch(statement, self._retention, limit, offset, *values)
         return [row["document"] for row in rows]
 
     async def count(self, query: Query) -> int:
         """How many tasks there are."""
-        condition, values = _condition(query.condition, first=2)
-        statement = sql.COUNT.format(which=query.which.value, condition=condition)
+        statement, values = count_of(query)
         return int(await self._database.fetch_value(statement, self._retention, *values))
 
     async def pick(self, task_ids: Collection[str], condition: Expression | None) -> dict[str, Stored]:
         """Those of the given tasks that meet the condition, by id."""
-        picked, values = _condition(condition, first=3)
+        picked, values = condition_of(condition, first=3)
         uuids = [UUID(task_id) for task_id in task_ids]
         rows = await self._database.fetch(sql.PICK.format(condition=picked), self._retention, uuids, *values)
         return {row["id"].hex: _stored(row) for row in rows}
@@ -201,10 +180,6 @@ class TaskStore:
         if uuid is None:
             raise _no_task(task_id)
         return uuid
-
-
-def _condition(expression: Expression | None, *, first: int) -> tuple[str, list[object]]:
-    return ("true", []) if expression is None else compiled(expression, first)
 
 
 def _stored(row: Row) -> Stored:

@@ -28,18 +28,6 @@ RETURNING id
 
 GET = f"SELECT document, version, completion_status FROM task WHERE id = $2 AND {VISIBLE}"
 
-# The inner query needs only the index, however deep the offset; documents are fetched for one page alone.
-PAGE = f"""
-SELECT document
-FROM task JOIN (
-    SELECT id FROM task WHERE {VISIBLE} AND {{which}} AND {{condition}}
-    ORDER BY created {{direction}}, id {{direction}} LIMIT $2 OFFSET $3
-) page USING (id)
-ORDER BY created {{direction}}, id {{direction}}
-"""
-
-COUNT = f"SELECT count(*) FROM task WHERE {VISIBLE} AND {{which}} AND {{condition}}"
-
 PICK = f"""
 SELECT id, document, version, completion_status FROM task
 WHERE {VISIBLE} AND id = ANY($2::uuid[]) AND {{condition}}

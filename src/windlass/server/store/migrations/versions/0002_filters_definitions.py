@@ -5,13 +5,15 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-# Each index of a filtered column has the order of the list behind it, so that a page is read off its end; the
+# Each index of a filtered column has the order of the lists behind it, so that a page is read off its end; the
 # completion status is in them for lists of ended tasks and for counts, which then never look at the table.
+# The first one holds all that can be filtered by: whatever no other index answers is read off it.
 SCHEMA = r"""
 UPDATE task SET definition = upper(trim('_' FROM regexp_replace(definition, '[^[:alnum:]]+', '_', 'g')));
 
 DROP INDEX task_ended;
-CREATE INDEX task_created ON task (created, id) INCLUDE (completion_status);
+CREATE INDEX task_created ON task (created, id)
+    INCLUDE (completion_status, type, definition, source_id, launcher);
 CREATE INDEX task_by_status ON task (completion_status, created, id) WHERE completion_status IS NOT NULL;
 CREATE INDEX task_by_source ON task (source_id, created, id) INCLUDE (completion_status) WHERE source_id IS NOT NULL;
 CREATE INDEX task_by_definition ON task (definition, created, id) INCLUDE (completion_status);
