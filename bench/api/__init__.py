@@ -11,7 +11,7 @@ from pathlib import Path
 import uvloop
 from rich.table import Table
 
-from bench.api import growth, latency, throughput
+from bench.api import growth, latency, servers, throughput
 from bench.api.installation import Store
 from bench.api.load import awake
 from bench.api.operations import BASE_TASKS
@@ -29,4 +29,5 @@ def measure(folder: Path, tasks: list[int], rounds: int) -> list[Table]:
             runner.run(latency.measure(stores, rounds, is_awake=is_awake)),
             runner.run(throughput.measure(stores, rounds)),
             *growth.measure(stores, rounds),
+            servers.measure(stores),
         ]

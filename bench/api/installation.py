@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -33,10 +34,12 @@ class Store:
     """A filled store, known to the benchmark by a token and some of its tasks.
 
     pending: ids of tasks that are nobody's; bare: what each operation comes down to, by its name.
-    port: of `windlass serve`, and bare_port: of the bare server, while they are running.
+    port, ready_s, pid: of `windlass serve`, and bare_port: of the bare server, while they are running.
     """
 
     port: int
+    ready_s: float
+    pid: int
     bare_port: int
 
     def __init__(self, tasks: int, folder: Path, database_url: str) -> None:
@@ -98,10 +101,14 @@ class Store:
 
         self.pending = [task["id"] for task in await listed("/beta/task-status/pending-tasks")]
         ended = await listed("/beta/task-status")
+        source, other_source, *_ = sorted(
+            {task["attributes"]["appId"] for task in ended if "appId" in task["attributes"]}
+        )
         self._places = {
             "id": ended[7]["id"],
             "other": ended[9]["id"],
-            "source": next(task["attributes"]["appId"] for task in ended if "appId" in task["attributes"]),
+            "source": source,
+            "other_source": other_source,
             "half": str(min(DEEPEST_OFFSET, self.tasks // 2)),
         }
         for operation in OPERATIONS:
@@ -160,20 +167,23 @@ class Store:
         """The servers of this store, as long as the context lasts."""
         serve = [sys.executable, "-m", "windlass", "serve", "--dev", "--port", "0", "--data-dir", str(self.folder)]
         bare = [sys.executable, "-m", "bench.api.bare_server"]
-        with (
-            (self.folder / "serve.log").open("wb") as log,
-            _process(serve, log) as server,
-            _process(bare) as bare_server,
-        ):
-            bare_server.stdin.write(pickle.dumps((self.database_url, self.bare)))
-            bare_server.stdin.close()
-            self.port, self.bare_port = _port(server.stdout.readline().decode()), int(bare_server.stdout.readline())
-            yield
+        log = self.folder / "serve.log"
+        started = time.monotonic()
+        with log.open("wb") as errors, _process(serve, errors) as server:
+            line = server.stdout.readline().decode()
+            if not line:
+                raise RuntimeError(log.read_text())
+            self.port, self.ready_s, self.pid = _port(line), time.monotonic() - started, server.pid
+            with _process(bare) as bare_server:
+                bare_server.stdin.write(pickle.dumps((self.database_url, self.bare)))
+                bare_server.stdin.close()
+                self.bare_port = int(bare_server.stdout.readline())
+                yield
 
 
 @contextmanager
-def _process(command: list[str], log: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log) as process:
+def _process(command: list[str], errors: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process:
         try:
             yield process
         finally:

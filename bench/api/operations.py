@@ -1,6 +1,7 @@
 """What is measured, as data: the operations with their budgets, and the filters that must not slow down with size.
 
-Paths may hold the placeholders {id}, {other}, {source} and {half}, which each store fills in with its own.
+Paths may hold the placeholders {id}, {other}, {source}, {other_source} and {half}, which
+each store fills in with its own.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ BASE_TASKS = 10_000
 PENDING = 500
 ABSOLUTE_AT_MOST_TASKS = 1_000_000
 GROWTH_AT_MOST = 2.0
+READY_AT_MOST_S = 1.0
+MEMORY_AT_MOST_MB = 120
 PROGRESS_PER_S = 5_000
 LIST = "/v2025/task-status"
 DEEPEST_OFFSET = 500_000
@@ -53,16 +56,21 @@ FILTERS = {
     "completionStatus, frequent": filtered('completionStatus eq "SUCCESS"'),
     "completionStatus, rare": filtered('completionStatus eq "TEMPERROR"'),
     "completionStatus in": filtered('completionStatus in ("ERROR", "WARNING")'),
+    "completionStatus in, rarer": filtered('completionStatus in ("TEMPERROR", "TERMINATED")'),
     "completionStatus isnull": filtered("completionStatus isnull"),
     "not completionStatus": filtered('not completionStatus eq "SUCCESS"'),
     "oldest first, completionStatus": filtered('completionStatus eq "ERROR"') + "&sorters=created",
     "sourceId": filtered('sourceId eq "{source}"'),
+    "sourceId in": filtered('sourceId in ("{source}", "{other_source}")'),
+    "sourceId in, one unknown": filtered('sourceId in ("{source}", "nowhere")'),
     "sourceId, unknown": filtered('sourceId eq "nowhere"'),
     "type, frequent": filtered('type eq "QUARTZ"'),
     "type, rarer": filtered('type eq "QPOC"'),
     "definition type, frequent": filtered('type eq "CLOUD_ACCOUNT_AGGREGATION"'),
     "definition type, rarer": filtered('type eq "ACCOUNT_DELETION"'),
     "definition type, none of it": filtered('type eq "AI_AGENT_AGGREGATION"'),
+    "definition type in, rarer": filtered('type in ("ACCOUNT_DELETION", "APPLICATION_DISCOVERY")'),
+    "both types in": filtered('type in ("QPOC", "ACCOUNT_DELETION")'),
     "launcher, frequent": filtered('launcher eq "Scheduler"', _LAUNCHERS),
     "launcher, rarer": filtered('launcher eq "alan.turing"', _LAUNCHERS),
     "id in": filtered('id in ("{id}", "{other}")'),
@@ -72,5 +80,6 @@ FILTERS = {
     "launcher and completionStatus": filtered(
         'launcher eq "alan.turing" and completionStatus eq "TEMPERROR"', _LAUNCHERS
     ),
+    "not sourceId and completionStatus": filtered('not sourceId eq "{source}" and completionStatus eq "ERROR"'),
     "sourceId or completionStatus": filtered('sourceId eq "{source}" or completionStatus eq "TERMINATED"'),
 }
