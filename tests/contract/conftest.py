@@ -3,12 +3,14 @@
 Nothing runs here by itself, so a test may be sure of every task's state; what workers do is tested elsewhere.
 """
 
+import io
 import os
 import subprocess
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -29,7 +31,11 @@ from windlass.server.model.source import Source
 from windlass.server.model.task import CompletionStatus, Execution, Task, TaskType, ended, new_id, now
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.tokens import Tokens
+from windlass.server.store import uploads
 from windlass.server.store.principals import PrincipalStore
+
+# What tasks may call; without a worker nothing is called.
+SERVICES = {"SWEEP": "https://sweep.example/api", "OTHER": "http://127.0.0.1:9"}
 
 
 class Installation:
@@ -55,6 +61,11 @@ class Installation:
     def execute(self, statement: str) -> None:
         """Run SQL beside the server."""
         self.call(self.application.database.write, statement)
+
+    def fetch(self, statement: str, *args: object) -> list[Any]:
+        """The rows of a query beside the server."""
+        rows: list[Any] = self.call(self.application.database.fetch, statement, *args)
+        return rows
 
     def credentials(
         self,
@@ -114,6 +125,16 @@ class Installation:
             settings = {"id_column": "id"} if connector == "delimited" else {}
         return self.call(self.application.sources.create, f"source {uuid.uuid4().hex}", connector, settings)
 
+    def uploaded(self, task_id: str) -> bytes | None:
+        """The file kept for a task; None where there is none."""
+
+        async def copy() -> bytes | None:
+            file = io.BytesIO()
+            async with self.application.database.transaction() as connection:
+                return file.getvalue() if await uploads.copy_to(connection, task_id, file) else None
+
+        return self.call(copy)
+
 
 def new_task(
     status: CompletionStatus | None = None,
@@ -154,39 +175,56 @@ def _contract_database(postgres_url: str, _portal: BlockingPortal) -> Iterator[s
 @pytest.fixture(scope="session")
 def installation(_contract_database: str, _portal: BlockingPortal) -> Iterator[Installation]:
     """The run's server. Whoever counts tasks asks for `no_tasks` as well."""
+    with installed(_contract_database, _portal, "--no-worker") as installation:
+        yield installation
+
+
+@contextmanager
+def installed(database_url: str, portal: BlockingPortal, *flags: str) -> Iterator[Installation]:
+    """A server with these flags, and an application beside it."""
     with tempfile.TemporaryDirectory(prefix="windlass-contract-") as folder:
         data_dir, log = Path(folder), Path(folder, "log")
-        settings = Settings(database_url=_contract_database, data_dir=data_dir, key_file=data_dir / "key")
+        settings = Settings(
+            database_url=database_url,
+            data_dir=data_dir,
+            key_file=data_dir / "key",
+            execution_services=SERVICES,
+        )
         with (
-            _portal.wrap_async_context_manager(app.opened(settings, name="contract tests")) as application,
+            portal.wrap_async_context_manager(app.opened(settings, name="contract tests")) as application,
             log.open("wb") as stderr,
+            served(settings, *flags, stderr=stderr) as (url, process),
         ):
-            process = _serve(settings, stderr)
-            assert process.stdout is not None
-            try:
-                line = process.stdout.readline()
-                assert line.startswith("windlass ready on "), line
-                url = line.removeprefix("windlass ready on ").strip()
-                yield Installation(url, application, _portal, psutil.Process(process.pid), log)
-            finally:
-                process.terminate()
-                process.wait(30)
-                process.stdout.close()
+            yield Installation(url, application, portal, process, log)
 
 
-def _serve(settings: Settings, stderr: IO[bytes]) -> subprocess.Popen[str]:
+@contextmanager
+def served(
+    settings: Settings, *flags: str, stderr: IO[bytes] | None = None, **variables: str
+) -> Iterator[tuple[str, psutil.Process]]:
+    """The address and the process of a server. variables: of its environment, besides those for the settings."""
     environment = os.environ | {
         "WINDLASS_DATABASE_URL": str(settings.database_url),
         "WINDLASS_DATA_DIR": str(settings.data_dir),
         "WINDLASS_KEY_FILE": str(settings.key_file),
+        "WINDLASS_EXECUTION_SERVICES": ",".join(f"{name}={url}" for name, url in SERVICES.items()),
     }
-    return subprocess.Popen(
-        [sys.executable, "-m", "windlass", "serve", "--port", "0", "--no-worker"],
-        env=environment,
+    process = subprocess.Popen(
+        [sys.executable, "-m", "windlass", "serve", "--port", "0", *flags],
+        env=environment | variables,
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
     )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("windlass ready on "), line
+        yield line.removeprefix("windlass ready on ").strip(), psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
 
 
 @pytest.fixture

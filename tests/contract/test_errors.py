@@ -14,6 +14,9 @@ UNKNOWN_ID = "0" * 32
 ONE_TASK = f"/beta/task-status/{UNKNOWN_ID}"
 LOAD_ACCOUNTS = f"/beta/sources/{UNKNOWN_ID}/load-accounts"
 LOAD_ENTITLEMENTS = f"/beta/sources/{UNKNOWN_ID}/load-entitlements"
+RUN, CANCEL = "/beta/task-execution/run", f"/beta/task-execution/cancel/{UNKNOWN_ID}"
+ONE_DEFINITION = f"/beta/task-definitions/{UNKNOWN_ID}"
+DEFINITIONS = ("idn:task-definition:read", "idn:task-definition:manage")
 PATCH_HEADERS = {"Content-Type": "application/json-patch+json"}
 
 READ_SCOPES = {"idn:task-management:read", "idn:task-management:write"}
@@ -32,6 +35,11 @@ OPERATIONS = {
     "load-entitlements": (
         "POST", LOAD_ENTITLEMENTS, 404, {"idn:entitlement:manage"}, {UserLevel.ORG_ADMIN}, False
     ),
+    "run": ("POST", RUN, 415, {"idn:task-management:write"}, NOT_HELPDESK, False),
+    "cancel": ("POST", CANCEL, 404, {"idn:task-management:write"}, NOT_HELPDESK, False),
+    "list definitions": ("GET", "/beta/task-definitions", 200, {DEFINITIONS[0]}, NOT_HELPDESK, False),
+    "get definition": ("GET", ONE_DEFINITION, 404, set(DEFINITIONS), NOT_HELPDESK, False),
+    "patch definition": ("PATCH", ONE_DEFINITION, 404, {DEFINITIONS[1]}, NOT_HELPDESK, False),
 }  # fmt: skip
 SCOPES = sorted({scope for operation in OPERATIONS.values() for scope in operation[3]})
 
@@ -69,7 +77,7 @@ def test_each_operation_is_open_to_its_user_levels_alone(installation, send, nam
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("scope", [*SCOPES, "sp:scopes:default", "idn:task-definition:read", ""])
+@pytest.mark.parametrize("scope", [*SCOPES, "sp:scopes:default", "idn:nonsense:read", ""])
 def test_each_operation_is_open_to_its_scopes_alone(installation, send, name, scope):
     method, path, good, scopes, *_ = OPERATIONS[name]
 
@@ -207,7 +215,15 @@ def test_a_path_that_is_no_route_is_not_found_even_without_a_token(send, method,
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", ONE_TASK), ("PATCH", ONE_TASK), ("POST", LOAD_ACCOUNTS), ("POST", LOAD_ENTITLEMENTS)],
+    [
+        ("GET", ONE_TASK),
+        ("PATCH", ONE_TASK),
+        ("POST", LOAD_ACCOUNTS),
+        ("POST", LOAD_ENTITLEMENTS),
+        ("POST", CANCEL),
+        ("GET", ONE_DEFINITION),
+        ("PATCH", ONE_DEFINITION),
+    ],
 )
 def test_an_id_that_is_unknown_is_not_found_and_named(installation, send, method, path):
     answer = send(method, path, installation.token())
@@ -226,7 +242,8 @@ def assert_not_found(answer):
 @pytest.mark.parametrize(("path", "allowed"), [
     ("/beta/task-status", {"GET", "HEAD"}), ("/beta/task-status/pending-tasks", {"GET", "HEAD"}),
     (ONE_TASK, {"GET", "HEAD", "PATCH"}), (LOAD_ACCOUNTS, {"POST"}), (LOAD_ENTITLEMENTS, {"POST"}),
-    ("/oauth/token", {"POST"}),
+    ("/oauth/token", {"POST"}), (RUN, {"POST"}), (CANCEL, {"POST"}), ("/beta/task-definitions", {"GET", "HEAD"}),
+    (ONE_DEFINITION, {"GET", "HEAD", "PATCH"}),
 ])  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "TRACE"])
 def test_a_refused_method_is_answered_with_all_that_are_allowed(send, path, allowed, method):
@@ -314,7 +331,11 @@ BAD_PATCH = json.dumps([{"op": "add", "path": "/id"}]).encode()
     pytest.param("POST", LOAD_ACCOUNTS, ADMIN, JSON, b"{" + LARGE, 413, id="so too for a launch in JSON"),
     pytest.param("PATCH", ONE_TASK, ADMIN, PATCH_HEADERS, BAD_PATCH, 400, id="the content before the id"),
     pytest.param("POST", LOAD_ACCOUNTS, ADMIN, JSON, b"[]", 400, id="a launch's content before its source"),
+    pytest.param("PATCH", ONE_DEFINITION, ADMIN, PATCH_HEADERS, BAD_PATCH, 400, id="so too for a definition"),
     pytest.param("PATCH", ONE_TASK, ADMIN, PATCH_HEADERS, b"[]", 404, id="at last the id"),
+    pytest.param("POST", RUN, HELPDESK, TEXT, LARGE, 403, id="the permission before a run's media type"),
+    pytest.param("POST", RUN, ADMIN, TEXT, LARGE, 415, id="a run's media type before its size"),
+    pytest.param("POST", RUN, ADMIN, JSON, b"{" + LARGE, 413, id="a run's size before its syntax"),
 ])  # fmt: skip
 def test_of_several_refusals_the_first_is_told(installation, send, method, path, who, headers, content, status):
     answer = send(method, path, installation.token(*who) if who else None, headers=headers, content=content)

@@ -1,6 +1,5 @@
 """Launching aggregations: every form of body, the load tasks they answer, and what is refused. Contract §6."""
 
-import io
 import os
 import re
 
@@ -96,18 +95,7 @@ WITH_FILE = {
 def test_a_file_is_taken_in_every_form_of_multipart(installation, delimited, launch, operation, content, content_type):
     task = task_of(launch(delimited.id, content, content_type, operation))
 
-    assert uploaded(installation, task["id"]) == b"id\n1\n"
-
-
-def uploaded(installation, task_id):
-    """The file kept for the task; None where there is none."""
-
-    async def copy():
-        file = io.BytesIO()
-        async with installation.application.database.transaction() as connection:
-            return file.getvalue() if await uploads.copy_to(connection, task_id, file) else None
-
-    return installation.call(copy)
+    assert installation.uploaded(task["id"]) == b"id\n1\n"
 
 
 @pytest.mark.parametrize("size", [0, 1, uploads.PART_BYTES, uploads.PART_BYTES + 1, 5 * uploads.PART_BYTES + 3])
@@ -116,11 +104,11 @@ def test_a_file_arrives_byte_for_byte_and_is_kept_until_the_task_ends(installati
 
     task = task_of(launch(delimited.id, *multipart((b'name="file"; filename="a.csv"', content))))
 
-    assert uploaded(installation, task["id"]) == content
+    assert installation.uploaded(task["id"]) == content
     admin.patch(
         f"/task-status/{task['id']}", json=[{"op": "replace", "path": "/completionStatus", "value": "Terminated"}]
     )
-    assert uploaded(installation, task["id"]) is None
+    assert installation.uploaded(task["id"]) is None
 
 
 def test_an_account_aggregation_answers_a_load_task_below_task(unix, launch):
@@ -194,7 +182,7 @@ def test_a_launch_that_failed_so_keeps_no_file(installation, delimited, launch):
 
     second = task_of(launch(delimited.id, *body))
 
-    assert (second["completionStatus"], uploaded(installation, second["id"])) == ("ERROR", None)
+    assert (second["completionStatus"], installation.uploaded(second["id"])) == ("ERROR", None)
 
 
 def test_a_source_is_free_again_once_its_task_has_ended(unix, launch, admin):

@@ -26,9 +26,12 @@ from windlass.server import config
 from windlass.server.api import routes
 from windlass.server.connectors import _REGISTRY, CONNECTORS
 from windlass.server.model.principal import (
+    LIST_DEFINITIONS,
     LOAD_ACCOUNTS_AS_USER,
     LOAD_ENTITLEMENTS,
+    READ_DEFINITIONS,
     READ_TASKS,
+    WRITE_DEFINITIONS,
     WRITE_TASKS,
     UserLevel,
 )
@@ -178,6 +181,10 @@ def test_the_reference_has_every_route_and_no_other():
     [
         ("list, get, pending", READ_TASKS),
         ("patch", WRITE_TASKS),
+        ("run, cancel", WRITE_TASKS),
+        ("list task definitions", LIST_DEFINITIONS),
+        ("get a task definition", READ_DEFINITIONS),
+        ("patch a task definition", WRITE_DEFINITIONS),
         ("load accounts", LOAD_ACCOUNTS_AS_USER),
         ("load entitlements", LOAD_ENTITLEMENTS),
     ],

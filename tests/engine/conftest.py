@@ -53,6 +53,7 @@ async def work(application):
             database=application.database,
             tasks=application.task_store,
             leases=application.lease_store,
+            changes=application.changes,
             sources=application.source_store,
             definitions=jobs.DEFINITIONS,
             **how,

@@ -207,7 +207,7 @@ async def test_two_sweepers_count_a_lost_attempt_once(launch, application, sourc
     life = await leases.SignOfLife.show(application.database.url)
     await application.lease_store.start(task.id, life.node)
     life.end()
-    attempts = Attempts(application.database, application.task_store, application.lease_store)
+    attempts = Attempts(application.database, application.task_store, application.lease_store, application.changes)
     sweepers = [
         asyncio.create_task(Sweeper(application.database, application.lease_store, attempts).run()) for _ in range(5)
     ]
@@ -228,7 +228,7 @@ async def test_two_sweepers_count_a_lost_attempt_once(launch, application, sourc
 
 
 async def test_a_sweeper_that_loses_the_database_leaves_nothing_running(application):
-    attempts = Attempts(application.database, application.task_store, application.lease_store)
+    attempts = Attempts(application.database, application.task_store, application.lease_store, application.changes)
     before = asyncio.all_tasks()
     await application.database.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 
+import msgspec
 import psutil
 import pytest
 from tests.engine import jobs
@@ -10,7 +11,12 @@ from tests.store.examples import until
 
 from windlass.server.engine import sweeper, worker
 from windlass.server.model.task import CompletionStatus, MessageType, ended, now
-from windlass.server.service.tasks import TaskPatch
+from windlass.server.service.tasks import Edit
+
+
+def clearing(status):
+    """What a caller asks for who clears a task."""
+    return Edit(lambda task: msgspec.structs.replace(task, completion_status=status), {"completion_status"})
 
 
 async def test_a_job_that_looks_ends_as_soon_as_it_is_cancelled(work, launch, application, job_process):
@@ -124,7 +130,7 @@ async def test_clearing_a_running_task_ends_its_job_and_nothing_is_written_after
     process = job_process()
 
     if how == "a patch":
-        await application.tasks.patch(task.id, TaskPatch(completion_status=CompletionStatus.ERROR))
+        await application.tasks.edit(task.id, clearing(CompletionStatus.ERROR))
     else:
         await application.task_store.change(task.id, lambda task: ended(task, now(), CompletionStatus.ERROR))
 
@@ -148,7 +154,7 @@ async def test_clearing_ends_a_job_that_says_nothing_with_all_that_it_started(
     await until(trace.exists)
     processes = [job_process(), *job_process().children(recursive=True)]
 
-    await application.tasks.patch(task.id, TaskPatch(completion_status=CompletionStatus.TERMINATED))
+    await application.tasks.edit(task.id, clearing(CompletionStatus.TERMINATED))
 
     await until(lambda: not any(map(_is_alive, processes)), timeout_s=5)
 
@@ -158,7 +164,7 @@ async def test_a_cleared_task_frees_its_source_for_the_next(work, launch, applic
     await work()
     await first.running()
 
-    await application.tasks.patch(first.id, TaskPatch(completion_status=CompletionStatus.TERMINATED))
+    await application.tasks.edit(first.id, clearing(CompletionStatus.TERMINATED))
 
     second = await launch(jobs.wait)
     await second.running()

@@ -27,6 +27,7 @@ async def main():
             database=application.database,
             tasks=application.task_store,
             leases=application.lease_store,
+            changes=application.changes,
             sources=application.source_store,
             definitions=jobs.DEFINITIONS,
         ).run(stop)

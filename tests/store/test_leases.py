@@ -249,11 +249,11 @@ async def test_a_task_handed_back_can_be_started_again(application, is_counted, 
     task = await insert(application, task_of())
     lease = await application.lease_store.start(task.id, node=7)
 
-    epoch = await hand_back(application, task, lease.epoch, message("Again."), is_counted=is_counted)
+    waiting = await hand_back(application, task, lease.epoch, message("Again."), is_counted=is_counted)
 
     row = await row_of(application, task)
-    assert (row["epoch"], row["node"], row["lease_until"], row["attempts"]) == (epoch, None, None, attempts)
-    assert epoch > lease.epoch
+    assert (row["epoch"], row["node"], row["lease_until"], row["attempts"]) == (waiting.epoch, None, None, attempts)
+    assert waiting.epoch > lease.epoch
     document = msgspec.json.decode(row["document"])
     assert [each["localizedText"]["message"] for each in document["messages"]] == ["Again."]
     assert document["launched"] is not None

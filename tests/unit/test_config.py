@@ -42,3 +42,27 @@ def test_root_keeps_its_data_in_var_lib_and_others_in_their_data_home(monkeypatc
 def test_a_number_of_days_that_is_none_is_refused_by_name(value: str):
     with pytest.raises(ConfigurationError, match="WINDLASS_RETENTION_DAYS is"):
         Settings.load({"WINDLASS_RETENTION_DAYS": value})
+
+
+@pytest.mark.parametrize(("value", "services"), [
+    ("", {}), (" , ,", {}), ("SWEEP=https://sweep.example", {"SWEEP": "https://sweep.example"}),
+    ("A=http://a.example/x/ , b-2.c_d = https://[::1]:8443/y,", {
+        "A": "http://a.example/x", "b-2.c_d": "https://[::1]:8443/y"
+    }),
+])  # fmt: skip
+def test_services_are_named_and_have_a_base_url(value: str, services: dict[str, str]):
+    assert Settings.load({"WINDLASS_EXECUTION_SERVICES": value}).execution_services == services
+
+
+@pytest.mark.parametrize("value", [
+    "https://sweep.example", "SWEEP", "=https://sweep.example", "SW EEP=https://sweep.example", "-A=http://a.example",
+    "A=", "A=sweep.example", "A=ftp://a.example", "A=https://", "A=https:///x", "A=https://a.example:port",
+    "A=https://a.example:70000", "A=https://ada:hunter2@a.example", "A=https://a.example/?q=1", "A=https://a.example#x",
+    "A=https://a.example/?", "A=https://a .example", "A=https://\xe4.example", "A=http://[::1", "A=http://a,A=http://b",
+    "A=http://a.example;B=http://b.example?", "A=http://a\\b",
+])  # fmt: skip
+def test_services_that_cannot_be_called_are_refused_by_name_without_what_may_be_secret(value: str):
+    with pytest.raises(ConfigurationError, match="WINDLASS_EXECUTION_SERVICES") as caught:
+        Settings.load({"WINDLASS_EXECUTION_SERVICES": value})
+
+    assert "hunter2" not in str(caught.value)

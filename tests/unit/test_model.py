@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windlass.server.model.definition import ACCOUNT_AGGREGATION, BUILT_IN
+from windlass.server.model.definition import ACCOUNT_AGGREGATION, BUILT_IN, CALL_JOB, KNOWN_TYPES, type_of
 from windlass.server.model.task import (
     CompletionStatus,
     Message,
@@ -80,5 +80,28 @@ def test_an_ended_task_is_complete_only_with_success_or_warning(status: Completi
 @pytest.mark.parametrize("definition", BUILT_IN.values(), ids=BUILT_IN)
 def test_every_definition_leads_to_a_job(definition):
     module, _, function = definition.job.partition(":")
+
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+@pytest.mark.parametrize(("name", "type_"), [
+    ("Cloud Group Aggregation", "CLOUD_GROUP_AGGREGATION"), ("AI  Agent-aggregation", "AI_AGENT_AGGREGATION"),
+    (" (Nightly) Clean_up! ", "NIGHTLY_CLEAN_UP"), ("größe", "GRÖSSE"), ("2nd", "2ND"), ("--", ""), ("", ""),
+])  # fmt: skip
+def test_a_definitions_type_is_its_name_in_upper_snake(name: str, type_: str):
+    assert type_of(name) == type_
+
+
+@given(st.text())
+def test_a_type_is_its_own_type(name: str):
+    assert type_of(type_of(name)) == type_of(name)
+
+
+def test_the_types_of_what_is_built_in_are_known():
+    assert {type_of(name) for name in BUILT_IN} <= KNOWN_TYPES
+
+
+def test_the_code_of_calls_is_there():
+    module, _, function = CALL_JOB.partition(":")
 
     assert callable(getattr(importlib.import_module(module), function))

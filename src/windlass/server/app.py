@@ -1,6 +1,7 @@
 """The composition root: the one place that wires the server's parts together, and runs them."""
 
 import asyncio
+import gc
 import logging
 import resource
 import signal
@@ -16,7 +17,9 @@ from windlass.server.config import Settings
 from windlass.server.engine import queue
 from windlass.server.engine.worker import Worker
 from windlass.server.errors import ConfigurationError, WindlassError
-from windlass.server.model.definition import BUILT_IN, type_of
+from windlass.server.model.definition import BUILT_IN
+from windlass.server.service.definitions import Definitions
+from windlass.server.service.executions import Executions
 from windlass.server.service.following import Following
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.launches import Launches
@@ -28,6 +31,7 @@ from windlass.server.service.tokens import ClientRejected, Tokens
 from windlass.server.store import embedded
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
+from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.principals import PrincipalStore
 from windlass.server.store.sources import SourceStore
@@ -54,11 +58,22 @@ class Application:
         self.task_store = TaskStore(database, codec, self.changes, retention_days=settings.retention_days)
         self.lease_store = LeaseStore(database, codec, self.changes)
         self.source_store = SourceStore(database)
+        self.definition_store = DefinitionStore(database, [definition.summary for definition in BUILT_IN.values()])
         self.sources = Sources(self.source_store)
         self.following = Following(self.task_store, self.changes)
         self.tasks = TaskService(self.task_store, self.lease_store, self.following)
         self.retention = Retention(database, self.task_store)
-        self.launches = Launches(database, self.task_store, self.source_store, self.changes)
+        self.definitions = Definitions(self.definition_store)
+        self.launches = Launches(database, self.task_store, self.source_store, self.definition_store, self.changes)
+        self.executions = Executions(
+            database,
+            self.task_store,
+            self.source_store,
+            self.definition_store,
+            self.launches,
+            self.changes,
+            services=settings.execution_services,
+        )
         self.samples = Samples(database, self.task_store)
 
     def worker(self, *, slots: int | None = None) -> Worker:
@@ -179,10 +194,6 @@ async def serve(
             )
 
 
-async def _definition_types() -> frozenset[str]:
-    return frozenset(type_of(name) for name in BUILT_IN)
-
-
 async def _serve(
     application: Application,
     listening: socket.socket,
@@ -198,7 +209,8 @@ async def _serve(
             tokens=application.tokens,
             tasks=application.tasks,
             launches=application.launches,
-            definition_types=_definition_types,
+            executions=application.executions,
+            definitions=application.definitions,
             is_gate_kept=application.settings.is_experimental_header_required,
         )
     )
@@ -225,6 +237,7 @@ async def _serve(
         if serving.done():
             serving.result()
             return
+        gc.freeze()  # What is there by now stays; looking through it again and again would cost every request.
         on_ready(application, url)
         if has_worker:
             duties.append(asyncio.create_task(application.worker().run(stop)))

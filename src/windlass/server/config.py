@@ -1,13 +1,16 @@
 """Settings: the one place that reads the environment. Flags win over it; everything else is handed on."""
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from windlass.server.errors import ConfigurationError
 
 _DIGITS_AT_MOST = 5
+_SERVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +21,7 @@ class Settings:
     retention_days: tasks created longer ago are not shown.
     token_lifetime_s: how long an access token is good for.
     is_experimental_header_required: whether v2024 refuses task-status requests without it.
+    execution_services: what tasks may call: name -> base URL, without a slash at its end.
     """
 
     database_url: str | None
@@ -26,6 +30,7 @@ class Settings:
     retention_days: int = 90
     token_lifetime_s: int = 749
     is_experimental_header_required: bool = True
+    execution_services: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -47,6 +52,7 @@ class Settings:
             is_experimental_header_required=_choice(
                 environ, "WINDLASS_EXPERIMENTAL_HEADER", {"required": True, "optional": False}, "required"
             ),
+            execution_services=_services(environ, "WINDLASS_EXECUTION_SERVICES"),
         )
 
 
@@ -82,3 +88,36 @@ def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
         most = 10**_DIGITS_AT_MOST - 1
         raise ConfigurationError(f"{name} is {value!r}; it must be a whole number from 1 to {most}.")
     return int(value)
+
+
+def _services(environ: Mapping[str, str], name: str) -> dict[str, str]:
+    """NAME=URL,NAME=URL. A wrong URL is not repeated in the error: it may hold a password."""
+    services: dict[str, str] = {}
+    for place, entry in enumerate(environ.get(name, "").split(","), start=1):
+        if not entry.strip():
+            continue
+        service, _, url = map(str.strip, entry.partition("="))
+        if _SERVICE_NAME.fullmatch(service) is None:
+            raise ConfigurationError(
+                f"{name} has an entry that is not NAME=URL, number {place}; "
+                "the whole looks like SWEEP=https://sweep.example/api,OTHER=http://other.example."
+            )
+        if service in services:
+            raise ConfigurationError(f"{name} gives {service} more than one URL; give it one.")
+        if not _is_base_url(url):
+            raise ConfigurationError(
+                f"{name} gives {service} what is no base URL; it looks like https://sweep.example/api, "
+                "without user, password, query and fragment."
+            )
+        services[service] = url.rstrip("/")
+    return services
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # A port that is none raises.
+    except ValueError:
+        return False
+    is_plain = url.isascii() and url.isprintable() and not set(url) & set(' ?#@\\"<>')
+    return parts.scheme in ("http", "https") and bool(host) and is_plain

@@ -3,8 +3,8 @@
 Source: wire contract §7.
 """
 
+import secrets
 import time
-import uuid
 from email.utils import formatdate
 from functools import cache, lru_cache
 
@@ -25,7 +25,7 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request_id = scope["windlass.request_id"] = uuid.uuid4().hex
+        request_id = scope["windlass.request_id"] = secrets.token_hex(16)
         is_answered = False
 
         async def send_enveloped(message: Message) -> None:

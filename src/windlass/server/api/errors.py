@@ -89,7 +89,9 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
         cause = RequestRefused("{path} does not support {method}.", path=path, method=request.method)
         return _answer(request, 405, cause, headers=error.headers)
     if error.status_code == HTTPStatus.BAD_REQUEST:
-        return _answer(request, 400, RequestRefused("The request cannot be read: {reason}", reason=error.detail), kind=BAD_SYNTAX)
+        return _answer(
+            request, 400, RequestRefused("The request cannot be read: {reason}", reason=error.detail), kind=BAD_SYNTAX
+        )
     return _answer(request, error.status_code, None, headers=error.headers)
 
 
@@ -126,7 +128,7 @@ def _on_fault(request: Request, error: Exception) -> Response:
     return _answer(request, 500, None)
 
 
-HANDLERS = {
+_ANSWERS = {
     HTTPException: _on_http_exception,
     RequestRefused: _on_refused,
     TokenRejected: _on_token_rejected,
@@ -134,3 +136,9 @@ HANDLERS = {
     ClientDisconnect: _on_disconnect,
     Exception: _on_fault,
 }
+
+
+def answer_to(request: Request, error: Exception) -> Response:
+    """What an endpoint's error answers."""
+    kind = next(kind for kind in type(error).__mro__ if kind in _ANSWERS)
+    return _ANSWERS[kind](request, error)

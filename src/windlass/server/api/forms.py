@@ -31,7 +31,7 @@ async def read_form(request: Request, *, max_files: int) -> AsyncIterator[FormDa
         form = await (_multipart(request, max_files) if media_type(request) == MULTIPART else _urlencoded(request))
     except (MultiPartException, HTTPException, UnicodeError) as error:
         reason = getattr(error, "message", None) or getattr(error, "detail", None) or error
-        raise InvalidRequest("The form cannot be read: {reason}", reason=reason, is_syntax=True) from error
+        raise InvalidRequest("The form cannot be read: {reason}", reason=str(reason), is_syntax=True) from error
     try:
         yield form
     finally:

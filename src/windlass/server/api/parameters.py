@@ -14,6 +14,8 @@ from windlass.server.errors import InvalidRequest
 
 LIMIT_AT_MOST = 250
 OFFSET_AT_MOST = 2_147_483_647
+_PATCH_TYPES = ("application/json-patch+json", "application/json")
+_PATCH_BYTES = 1 << 20
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 
 
@@ -23,6 +25,11 @@ class Slice(msgspec.Struct, frozen=True):
     limit: int
     offset: int
     is_counted: bool
+
+    @property
+    def reach(self) -> int:
+        """How many to read: one more than is shown, to see whether the collection goes on; none for none."""
+        return self.limit + 1 if self.limit else 0
 
 
 def slice_of(request: Request) -> Slice:
@@ -81,6 +88,13 @@ async def body_of(request: Request, *, max_bytes: int) -> bytes:
                 most=max_bytes,
             )
     return bytes(body)
+
+
+async def patch_body(request: Request) -> bytes:
+    """The bytes of a JSON Patch. Raises Refusal for another media type, and for too many bytes."""
+    if media_type(request) not in _PATCH_TYPES:
+        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A patch comes as {type}.", type=_PATCH_TYPES[0])
+    return await body_of(request, max_bytes=_PATCH_BYTES)
 
 
 def _single(request: Request, name: str, *, may_be_empty: bool = False) -> str | None:

@@ -1,43 +1,47 @@
 """The route table: which operation answers at which path, and what it asks of its caller."""
 
-import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from windlass.server.api.authentication import Endpoint, Operation, guarded
+from windlass.server.api.definitions import DefinitionsApi
 from windlass.server.api.envelope import Envelope
-from windlass.server.api.errors import HANDLERS
+from windlass.server.api.errors import answer_to
+from windlass.server.api.executions import ExecutionsApi
 from windlass.server.api.experiments import gated
 from windlass.server.api.oauth import OAuthApi
 from windlass.server.api.sources import SourcesApi
 from windlass.server.api.task_status import TaskStatusApi
 from windlass.server.api.versions import VERSIONS, Version
-from windlass.server.model.principal import LOAD_ENTITLEMENTS, READ_TASKS, WRITE_TASKS, Permission
+from windlass.server.model.principal import (
+    LIST_DEFINITIONS,
+    LOAD_ENTITLEMENTS,
+    READ_DEFINITIONS,
+    READ_TASKS,
+    WRITE_DEFINITIONS,
+    WRITE_TASKS,
+    Permission,
+)
+from windlass.server.service.definitions import Definitions
+from windlass.server.service.executions import Executions
 from windlass.server.service.launches import Launches
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import Tokens
 
-_SLASHES = re.compile("//+")
-
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the API serves.
-
-    definition_types: of the task definitions that there are, in the words of filters.
-    is_gate_kept: whether the versions that ask for the experimental header insist on it.
-    """
+    """What the API serves. is_gate_kept: whether versions that ask for the experimental header insist on it."""
 
     tokens: Tokens
     tasks: TaskService
     launches: Launches
-    definition_types: Callable[[], Awaitable[Collection[str]]]
+    executions: Executions
+    definitions: Definitions
     is_gate_kept: bool
 
 
@@ -61,14 +65,12 @@ def build(parts: Parts) -> ASGIApp:
         for row in _rows(version, parts):
             operation = gated(row.operation) if row.is_gated and parts.is_gate_kept else row.operation
             by_path[row.path][row.method] = guarded(parts.tokens, row.permission, operation)
-    app = Starlette(routes=_routes(by_path), exception_handlers=HANDLERS)
-    app.router.redirect_slashes = False
-    return Envelope(TolerantPaths(app))
+    return Envelope(Dispatcher(by_path))
 
 
 def _rows(version: Version, parts: Parts) -> Iterator[Row]:
     """What one version serves. Of two paths that fit a request the first is taken."""
-    status = TaskStatusApi(version, parts.tasks, parts.definition_types)
+    status = TaskStatusApi(version, parts.tasks, parts.definitions)
     sources = SourcesApi(parts.launches)
     statuses, gate = version.at("task-status"), version.is_gated
     yield Row("GET", statuses, READ_TASKS, status.list, gate)
@@ -83,40 +85,68 @@ def _rows(version: Version, parts: Parts) -> Iterator[Row]:
     yield Row("POST", f"{one_source}/load-entitlements", LOAD_ENTITLEMENTS, sources.load_entitlements)
     yield Row("POST", by_source, LOAD_ENTITLEMENTS, sources.load_entitlements_by_source)
 
+    if version.has_executions:
+        executions, definitions = ExecutionsApi(parts.executions, parts.tasks), DefinitionsApi(parts.definitions)
+        yield Row("POST", version.at("task-execution", "/run"), WRITE_TASKS, executions.run)
+        yield Row("POST", version.at("task-execution", "/cancel/{id}"), WRITE_TASKS, executions.cancel)
+        yield Row("GET", version.at("task-definitions"), LIST_DEFINITIONS, definitions.list)
+        yield Row("GET", version.at("task-definitions", "/{id}"), READ_DEFINITIONS, definitions.get)
+        yield Row("PATCH", version.at("task-definitions", "/{id}"), WRITE_DEFINITIONS, definitions.patch)
 
-def _routes(by_path: dict[str, dict[str, Endpoint]]) -> list[BaseRoute]:
-    """The paths, grouped by their first part, so that few are compared with each request."""
-    groups: defaultdict[str, list[BaseRoute]] = defaultdict(list)
-    for path, endpoints in by_path.items():
-        group, _, rest = path.removeprefix("/").partition("/")
-        groups[f"/{group}"].append(Route(f"/{rest}", Resource(endpoints)))
-    return [Mount(group, app=Router(routes, redirect_slashes=False)) for group, routes in groups.items()]
 
+class Dispatcher:
+    """Finds what answers a request, and has it answered; a refusal or a fault is an answer, too.
 
-class Resource:
-    """All methods of one path; HEAD answers wherever GET does."""
+    Paths are found part by part, in which `{…}` takes any one that has no name of its own there. Empty parts,
+    of a doubled slash or one at the end, are passed over. (The framework's router tries one path after the
+    other; with five versions that costs more than all the rest of a request: decision 0013.)
+    """
 
-    def __init__(self, endpoints: dict[str, Endpoint]) -> None:
-        self._endpoints = endpoints | ({"HEAD": endpoints["GET"]} if "GET" in endpoints else {})
+    def __init__(self, by_path: Mapping[str, Mapping[str, Endpoint]]) -> None:
+        self._root = _Node()
+        for path, endpoints in by_path.items():
+            node = self._root
+            for part in path.removeprefix("/").split("/"):
+                node = node.below.setdefault("" if part.startswith("{") else part, _Node(part.strip("{}")))
+            node.endpoints = dict(endpoints)
+            if "GET" in endpoints:
+                node.endpoints["HEAD"] = endpoints["GET"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises HTTPException (405) naming the methods that are allowed."""
-        endpoint = self._endpoints.get(scope["method"])
-        if endpoint is None:
-            raise HTTPException(405, headers={"Allow": ", ".join(self._endpoints)})
-        response = await endpoint(Request(scope, receive, send))
+        """Answer one request."""
+        parts = [part for part in scope["path"].split("/") if part]
+        scope["path"] = "/" + "/".join(parts)
+        request = Request(scope, receive, send)
+        try:
+            response = await self._endpoint(scope, parts)(request)
+        except Exception as error:
+            response = answer_to(request, error)
         await response(scope, receive, send)
 
+    def _endpoint(self, scope: Scope, parts: list[str]) -> Endpoint:
+        """Raises HTTPException: 404 for an unknown path, 405, naming those that are allowed, for a method."""
+        node, values = self._root, {}
+        for part in parts:
+            found = node.below.get(part)
+            if found is None:
+                found = node.below.get("")
+                if found is None:
+                    raise HTTPException(404)
+                values[found.name] = part
+            node = found
+        if not node.endpoints:
+            raise HTTPException(404)
+        endpoint = node.endpoints.get(scope["method"])
+        if endpoint is None:
+            raise HTTPException(405, headers={"Allow": ", ".join(node.endpoints)})
+        scope["path_params"] = values
+        return endpoint
 
-class TolerantPaths:
-    """Reads doubled slashes as one, and passes over one at the end."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+class _Node:
+    """A place in the tree of paths; below it stand the parts that may follow, `""` for any."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, its path made plain."""
-        if "//" in scope["path"] or scope["path"].endswith("/"):
-            path = _SLASHES.sub("/", scope["path"]).rstrip("/") or "/"
-            scope = {**scope, "path": path, "raw_path": path.encode()}
-        await self._app(scope, receive, send)
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.below: dict[str, _Node] = {}
+        self.endpoints: dict[str, Endpoint] = {}

@@ -3,41 +3,37 @@
 Source: wire contract §5.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Sequence
 from http import HTTPStatus
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from windlass.server.api import conditions, parameters, task_filters
-from windlass.server.api.errors import Refusal, json_response
+from windlass.server.api.errors import json_response
 from windlass.server.api.event_stream import EventStream
+from windlass.server.api.lists import list_response
 from windlass.server.api.task_patch import edit_of
 from windlass.server.api.versions import Version
 from windlass.server.model.principal import Principal
+from windlass.server.service.definitions import Definitions
 from windlass.server.service.tasks import TaskService
 from windlass.server.store.task_lists import Query, Which
 from windlass.server.store.tasks import Stored
-
-PATCH_TYPES = ("application/json-patch+json", "application/json")
-PATCH_BYTES = 1 << 20
 
 
 class TaskStatusApi:
     """Answers of one version; HEAD is answered wherever GET is."""
 
-    def __init__(
-        self, version: Version, tasks: TaskService, registered_types: Callable[[], Awaitable[Collection[str]]]
-    ) -> None:
+    def __init__(self, version: Version, tasks: TaskService, definitions: Definitions) -> None:
         self._version = version
         self._tasks = tasks
-        self._registered_types = registered_types
+        self._definitions = definitions
 
     async def list(self, request: Request, principal: Principal) -> Response:
         """The version's list, newest first unless sorted; or a stream of all tasks that match, as they change."""
         filters = parameters.text(request, "filters")
-        condition = await task_filters.parse(filters, self._version.filters, self._registered_types)
+        condition = await task_filters.parse(filters, self._version.filters, self._definitions.types)
         is_ascending = parameters.is_ascending(request)
         part = parameters.slice_of(request)
         if conditions.wants_events(request) and request.method == "GET":
@@ -68,25 +64,14 @@ class TaskStatusApi:
 
     async def patch(self, request: Request, principal: Principal) -> Response:
         """Change one task, and answer it as it then is."""
-        edit = edit_of(await patch_body(request))
+        edit = edit_of(await parameters.patch_body(request))
         stored = await self._tasks.edit(request.path_params["id"], edit, may_change=conditions.wanted_versions(request))
         return document_response(stored)
 
     async def _page(self, request: Request, query: Query, part: parameters.Slice) -> Response:
-        page = await self._tasks.page(query, limit=part.limit, offset=part.offset)
-        headers = {}
-        if part.is_counted:
-            headers["X-Total-Count"] = str(await self._tasks.count(query))
-        return json_response(
-            f"[{','.join(page.documents)}]".encode(), headers=headers | links(request, part, has_more=page.has_more)
-        )
-
-
-async def patch_body(request: Request) -> bytes:
-    """The bytes of a JSON Patch. Raises Refusal for another media type, and for too many bytes."""
-    if parameters.media_type(request) not in PATCH_TYPES:
-        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A patch comes as {type}.", type=PATCH_TYPES[0])
-    return await parameters.body_of(request, max_bytes=PATCH_BYTES)
+        documents = await self._tasks.page(query, limit=part.reach, offset=part.offset)
+        count = await self._tasks.count(query) if part.is_counted else None
+        return list_response(request, part, documents, _joined, count=count)
 
 
 def document_response(stored: Stored, headers: dict[str, str] | None = None) -> Response:
@@ -94,18 +79,5 @@ def document_response(stored: Stored, headers: dict[str, str] | None = None) -> 
     return json_response(stored.document.encode(), headers={**(headers or {}), "ETag": conditions.etag(stored.version)})
 
 
-def links(request: Request, part: parameters.Slice, *, has_more: bool) -> dict[str, str]:
-    """The header that leads to the list's other pages (RFC 8288), relative to the server."""
-    if part.limit == 0:
-        return {}
-    offsets = {"first": 0}
-    if part.offset > 0:
-        offsets["prev"] = max(0, part.offset - part.limit)
-    if has_more:
-        offsets["next"] = part.offset + part.limit
-    others = [(name, value) for name, value in request.query_params.multi_items() if name != "offset"]
-    links = [
-        f'<{request.url.path}?{urlencode([*others, ("offset", offset)])}>; rel="{relation}"'
-        for relation, offset in offsets.items()
-    ]
-    return {"Link": ", ".join(links)}
+def _joined(documents: Sequence[str]) -> bytes:
+    return f"[{','.join(documents)}]".encode()

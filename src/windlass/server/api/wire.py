@@ -109,7 +109,7 @@ def task_of(members: dict[str, Any]) -> Task:
     try:
         return _task(msgspec.convert(members, _TaskStatus))
     except msgspec.ValidationError as error:
-        raise InvalidRequest("The result would not be a task status: {reason}.", reason=error) from error
+        raise InvalidRequest("The result would not be a task status: {reason}.", reason=str(error)) from error
 
 
 def instant(value: datetime) -> str:

@@ -47,9 +47,9 @@ class Attempts:
         is_counted: False where the worker stopped of its own will, so that the attempt was not the task's.
         """
         async with self._database.transaction() as connection:
-            new_epoch = await self._leases.hand_back(connection, task_id, epoch, *messages, is_counted=is_counted)
-            if new_epoch is not None:
-                await queue.submit(connection, task_id, epoch=new_epoch, delay_s=delay_s)
+            waiting = await self._leases.hand_back(connection, task_id, epoch, *messages, is_counted=is_counted)
+            if waiting is not None:
+                await queue.submit(connection, task_id, epoch=waiting.epoch, priority=waiting.priority, delay_s=delay_s)
         self._changes.tell(task_id)
 
     async def end(self, task_id: str, epoch: int, status: CompletionStatus, *messages: Message) -> None:

@@ -22,7 +22,7 @@ import msgspec
 
 from windlass.server.errors import DatabaseUnavailable, Fenced, SourceUnreadable
 from windlass.server.model.source import Source
-from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome
+from windlass.server.model.task import CANCELLED, CompletionStatus, Message, MessageType, Outcome
 from windlass.server.store.database import Connection, connect
 
 _PR_SET_PDEATHSIG = 1
@@ -36,7 +36,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str
     task_id: str
     epoch: int
-    source: Source
+    source: Source | None
     arguments: Mapping[str, object]
     checkpoint: str | None
 
@@ -149,17 +149,27 @@ class Job:
     def __init__(self, spec: JobSpec, connection: Connection, pipe: Pipe) -> None:
         self.task_id = spec.task_id
         self.epoch = spec.epoch
-        self.source = spec.source
+        self._source = spec.source
         self.arguments = spec.arguments
         self.checkpoint = spec.checkpoint
         self.connection = connection
         self._pipe = pipe
+        self._reported: Progress | None = None
+
+    @property
+    def source(self) -> Source:
+        """What the task works on; only a job whose tasks have a source asks for it."""
+        assert self._source is not None
+        return self._source
 
     def report(self, text: str, percent: int) -> None:
         """Say how far the job is, as often as it likes; raises JobCancelled where it was asked to stop."""
         if self._pipe.poll():
             raise JobCancelled
-        self._pipe.send_bytes(_encoder.encode(Progress(text, percent)))
+        progress = Progress(text, percent)
+        if progress != self._reported:
+            self._pipe.send_bytes(_encoder.encode(progress))
+            self._reported = progress
 
 
 def _child_main(pipe: Pipe, spec: JobSpec, parent: int) -> None:
@@ -194,7 +204,7 @@ async def _run(pipe: Pipe, spec: JobSpec) -> Outcome | None:
     except JobCancelled:
         return Outcome(
             status=CompletionStatus.TERMINATED,
-            messages=(Message(MessageType.INFO, "task_cancelled", "The task was cancelled."),),
+            messages=(CANCELLED,),
         )
     except Fenced:
         return None

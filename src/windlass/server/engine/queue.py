@@ -22,6 +22,7 @@ from pgqueuer.domain.settings import DBSettings
 from pgqueuer.domain.types import Channel
 
 from windlass.server.errors import DatabaseUnavailable
+from windlass.server.model.task import Priority
 from windlass.server.store.database import Connection, connect, translated
 from windlass.server.store.leases import LEASE
 
@@ -56,12 +57,15 @@ async def install(url: str) -> None:
         await connection.close()
 
 
-async def submit(connection: Connection, task_id: str, *, epoch: int, delay_s: float = 0) -> None:
+async def submit(
+    connection: Connection, task_id: str, *, epoch: int, priority: Priority = Priority.LOW, delay_s: float = 0
+) -> None:
     """Let a worker start the task, `delay_s` after the caller's transaction commits."""
     entry = f"{task_id}:{epoch}"
     await _queries(connection).enqueue(
         _ENTRYPOINT,
         entry.encode(),
+        priority,
         execute_after=timedelta(seconds=delay_s),
         dedupe_key=entry,
         on_conflict="skip",

@@ -73,5 +73,5 @@ class Sweeper:
                     )
                     continue
                 async with self._database.transaction() as connection:
-                    await queue.submit(connection, task.task_id, epoch=task.epoch)
+                    await queue.submit(connection, task.task_id, epoch=task.epoch, priority=task.priority)
             after = waiting[-1].task_id if waiting else _FIRST_ID

@@ -15,8 +15,19 @@ from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
 from windlass.server.engine.sweeper import Sweeper
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, Fenced, NotFound
-from windlass.server.model.definition import TaskDefinition
-from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome, Task, ended, now, progressed
+from windlass.server.model.definition import CALL_JOB, TaskDefinition
+from windlass.server.model.source import Source
+from windlass.server.model.task import (
+    CompletionStatus,
+    Message,
+    MessageType,
+    Outcome,
+    TargetType,
+    Task,
+    ended,
+    now,
+    progressed,
+)
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
 from windlass.server.store.leases import LEASE, Lease, LeaseStore, SignOfLife
@@ -129,14 +140,14 @@ class Worker:
 
     async def _run(self, lease: Lease) -> None:
         task = lease.task
-        definition = self._definitions.get(task.definition.unique_name)
-        if definition is None:
+        job = self._job_of(lease)
+        if job is None:
             text = f"This worker knows no task definition {task.definition.unique_name!r}."
             message = Message(MessageType.ERROR, "definition_unknown", text)
             await self._attempts.end(task.id, lease.epoch, CompletionStatus.ERROR, message)
             return
         try:
-            source = await self._sources.get(task.target.id if task.target else "")
+            source = await self._source_of(task)
         except NotFound as error:
             message = Message(MessageType.ERROR, "source_not_found", str(error))
             await self._attempts.end(task.id, lease.epoch, CompletionStatus.ERROR, message)
@@ -147,7 +158,7 @@ class Worker:
             return
         process = JobProcess.start(
             JobSpec(
-                job=definition.job,
+                job=job,
                 database_url=self._database.url,
                 task_id=task.id,
                 epoch=lease.epoch,
@@ -164,6 +175,19 @@ class Worker:
         finally:
             process.kill()
             del self._running[task.id]
+
+    def _job_of(self, lease: Lease) -> str | None:
+        """The code that does the task's work: its definition's own, or that which makes the call it asks for."""
+        definition = self._definitions.get(lease.task.definition.unique_name)
+        if definition is not None:
+            return definition.job
+        return CALL_JOB if "call" in lease.arguments else None
+
+    async def _source_of(self, task: Task) -> Source | None:
+        """The source that the task works on; None where it works on none. Raises NotFound."""
+        if task.target is None or task.target.type is not TargetType.APPLICATION:
+            return None
+        return await self._sources.get(task.target.id)
 
     async def _listen(self, running: Running) -> Outcome | None:
         """Write the job's progress as it comes, four times a second at most; answer its outcome if it has one."""

@@ -1,4 +1,4 @@
-"""What a job is given by the engine: its task, its source, a database connection, and a way to report."""
+"""What a job is given by the engine: its task, its source if it has one, a database connection, and a way to report."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -16,10 +16,16 @@ class JobContext(Protocol):
 
     task_id: str
     epoch: int
-    source: Source
     arguments: Mapping[str, object]
     checkpoint: str | None
     connection: Connection
 
+    @property
+    def source(self) -> Source:
+        """What the task works on; only a job whose tasks have a source asks for it."""
+
     def report(self, text: str, percent: int) -> None:
-        """Say how far the job is, as often as it likes; raises, to be let through, where it was asked to stop."""
+        """Say how far the job is, as often as it likes; raises, to be let through, where it was asked to stop.
+
+        Saying the same again is a way to look whether it was, and costs nothing else.
+        """

@@ -19,7 +19,7 @@ Value: TypeAlias = str | bool | Decimal | datetime
 _TOKEN = re.compile(
     r"""
     [ \t\r\n]*+
-    (?: (?P<word>  [A-Za-z] [\w.]*+ )
+    (?: (?P<word>  [A-Za-z] [\w.-]*+ )
     |   (?P<text>  " (?: [^"\\]++ | \\["\\] )*+ " )
     |   (?P<bare>  [-+0-9] [\w.:+-]*+ )
     |   (?P<sign>  . )

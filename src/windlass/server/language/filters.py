@@ -23,7 +23,20 @@ from typing import TypeAlias
 from windlass.server.errors import InvalidRequest
 from windlass.server.language.filter_tokens import Reader, Value, written
 
-__all__ = ["And", "Comparison", "Expression", "Not", "Operator", "Or", "Value", "check", "mapped", "parse", "render"]
+__all__ = [
+    "And",
+    "Comparison",
+    "Expression",
+    "Not",
+    "Operator",
+    "Or",
+    "Value",
+    "check",
+    "comparisons",
+    "mapped",
+    "parse",
+    "render",
+]
 
 LEVELS_AT_MOST = 64
 VALUES_AT_MOST = 250

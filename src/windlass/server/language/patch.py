@@ -132,19 +132,25 @@ def _operation(index: int, given: object) -> Operation:
         )
     op = _OPS[name]
     path = _pointer(index, given, "path")
-    if op is Op.REMOVE and not path:
-        raise InvalidRequest("Operation {index} removes the whole document; nothing would be left.", index=index)
-    if op not in (Op.MOVE, Op.COPY):
-        return Operation(index, op, path, value=given.get("value"))
-    source = _pointer(index, given, "from")
-    if op is Op.MOVE and len(source) < len(path) and path[: len(source)] == source:
-        raise InvalidRequest(
-            "Operation {index} moves {source} into its own child {path}.",
-            index=index,
-            source=_shown(given["from"]),
-            path=_shown(given["path"]),
-        )
-    return Operation(index, op, path, from_=source)
+    match op:
+        case Op.ADD | Op.REPLACE | Op.TEST:
+            return Operation(index, op, path, value=given.get("value"))
+        case Op.REMOVE:
+            if not path:
+                raise InvalidRequest(
+                    "Operation {index} removes the whole document; nothing would be left.", index=index
+                )
+            return Operation(index, op, path)
+        case Op.MOVE | Op.COPY:
+            source = _pointer(index, given, "from")
+            if op is Op.MOVE and len(source) < len(path) and path[: len(source)] == source:
+                raise InvalidRequest(
+                    "Operation {index} moves {source} into its own child {path}.",
+                    index=index,
+                    source=_shown(given["from"]),
+                    path=_shown(given["path"]),
+                )
+            return Operation(index, op, path, from_=source)
 
 
 def _pointer(index: int, given: dict[str, Any], member: str) -> Tokens:
@@ -233,9 +239,9 @@ def _add(root: Any, operation: Operation, value: Any) -> None:
         container.insert(key, value)
     else:
         raise InvalidRequest(
-            "Operation {index} ({op} {path}): the list has {count} items, so {count} is the last index to add at.",
+            "Operation {index} ({op} {path}): that is beyond the end of the list; {last} is the last index to add at.",
             **_where(operation),
-            count=len(container),
+            last=len(container),
         )
 
 

@@ -1,6 +1,11 @@
-"""Task definitions: the kinds of task there are, each with a stable id and name."""
+"""Task definitions: the kinds of task there are, each with a stable id and name.
+
+Those built in have code that does their work; others come to be by use, and a program outside or a service
+does theirs. Which of them there are is the store's to know.
+"""
 
 import re
+from enum import StrEnum
 
 import msgspec
 
@@ -8,7 +13,10 @@ from windlass.server.model.task import DefinitionSummary
 
 
 class TaskDefinition(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of task. job: where its code stands, as `module:function`; max_attempts: how often it may be started."""
+    """A kind of task with code of its own.
+
+    job: where its code stands, as `module:function`; max_attempts: how often it may be started.
+    """
 
     id: str
     unique_name: str
@@ -47,6 +55,10 @@ ENTITLEMENT_AGGREGATION = TaskDefinition(
 
 BUILT_IN = {definition.unique_name: definition for definition in (ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION)}
 
+# Of tasks that call a service, whatever their definition.
+CALL_JOB = "windlass.server.jobs.http_call:run"
+CALL_ATTEMPTS = 3
+
 KNOWN_TYPES = frozenset(
     {
         "CLOUD_ACCOUNT_AGGREGATION",
@@ -74,3 +86,19 @@ _NO_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
 def type_of(unique_name: str) -> str:
     """A definition's type in filters: its name in UPPER_SNAKE. Empty for a name without letters and digits."""
     return _NO_LETTER_NOR_DIGIT.sub("_", unique_name.upper()).strip("_")
+
+
+class ExecutionType(StrEnum):
+    """Who does the work of a task whose definition has no code: a service, or whoever hears of it."""
+
+    REST = "REST"
+    EVENT = "EVENT"
+    MESSAGE = "MESSAGE"
+
+
+class RestMethod(StrEnum):
+    """How a service is called."""
+
+    GET = "GET"
+    POST = "POST"
+    DELETE = "DELETE"

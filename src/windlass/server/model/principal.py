@@ -62,6 +62,11 @@ READ_TASKS = Permission(frozenset({"idn:task-management:read", "idn:task-managem
 WRITE_TASKS = Permission(
     frozenset({"idn:task-management:write"}), _EVERY_LEVEL - {UserLevel.HELPDESK}, is_user_only=True
 )
+LIST_DEFINITIONS = Permission(frozenset({"idn:task-definition:read"}), WRITE_TASKS.user_levels, is_user_only=True)
+READ_DEFINITIONS = Permission(
+    frozenset({"idn:task-definition:read", "idn:task-definition:manage"}), WRITE_TASKS.user_levels, is_user_only=True
+)
+WRITE_DEFINITIONS = Permission(frozenset({"idn:task-definition:manage"}), WRITE_TASKS.user_levels, is_user_only=True)
 LOAD_ACCOUNTS = Permission(frozenset({"idn:sources:manage"}), _SOURCE_LEVELS)
 LOAD_ACCOUNTS_AS_USER = Permission(LOAD_ACCOUNTS.scopes, LOAD_ACCOUNTS.user_levels, is_user_only=True)
 LOAD_ENTITLEMENTS = Permission(

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +67,14 @@ class Execution(StrEnum):
     EXTERNAL = "external"
 
 
+class Priority(IntEnum):
+    """Which of the waiting tasks a worker takes up first; among equals, the one that has waited longest."""
+
+    LOW = 0
+    MEDIUM = 1
+    HIGH = 2
+
+
 class Target(msgspec.Struct, frozen=True):
     """The source or identity worked on; a source's `name` ends in ` [source]`."""
 
@@ -86,6 +94,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 CANCELLED_BEFORE_START = Message(MessageType.INFO, "task_cancelled", "The task was cancelled before it started.")
+CANCELLED = Message(MessageType.INFO, "task_cancelled", "The task was cancelled.")
 
 
 class ReturnDetail(msgspec.Struct, frozen=True):
@@ -169,6 +178,32 @@ def new_id(created: datetime) -> str:
 def uuid_of(object_id: str) -> UUID | None:
     """An id as the database keeps it; None for a text that is nobody's id: another shape, or capital letters."""
     return UUID(object_id) if _ID.fullmatch(object_id) else None
+
+
+def new_task(
+    definition: DefinitionSummary,
+    type_: TaskType,
+    launcher: str,
+    *,
+    target: Target | None,
+    attributes: Mapping[str, object],
+    progress: str | None,
+) -> Task:
+    """A task as it is launched, just now."""
+    created = now()
+    return Task(
+        id=new_id(created),
+        type=type_,
+        unique_name=definition.unique_name,
+        description=definition.description or definition.unique_name,
+        launcher=launcher,
+        target=target,
+        created=created,
+        modified=created,
+        attributes=attributes,
+        progress=progress,
+        definition=definition,
+    )
 
 
 def noted(task: Task, at: datetime, *messages: Message) -> Task:

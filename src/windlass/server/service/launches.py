@@ -17,17 +17,18 @@ from windlass.server.model.task import (
     Execution,
     Message,
     MessageType,
+    Priority,
     Target,
     TargetType,
     Task,
     TaskType,
     ended,
-    new_id,
-    now,
+    new_task,
 )
 from windlass.server.store import uploads
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
+from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 
@@ -38,10 +39,18 @@ _BUSY = "This aggregation failed because the currently running aggregation must 
 class Launches:
     """Starts aggregations."""
 
-    def __init__(self, database: Database, tasks: TaskStore, sources: SourceStore, changes: Changes) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tasks: TaskStore,
+        sources: SourceStore,
+        definitions: DefinitionStore,
+        changes: Changes,
+    ) -> None:
         self._database = database
         self._tasks = tasks
         self._sources = sources
+        self._definitions = definitions
         self._changes = changes
 
     async def load_accounts(
@@ -53,46 +62,36 @@ class Launches:
         place holds. rewrite_all: write unchanged accounts, too.
         Raises NotFound for an unknown source, InvalidRequest where a file is missing or not wanted.
         """
-        return await self._launch(
-            ACCOUNT_AGGREGATION,
-            source_id,
-            launcher,
-            file,
-            arguments={"rewrite_all": rewrite_all},
-            attributes={"optimizedAggregation": "disabled" if rewrite_all else "enabled"},
-        )
+        return await self.aggregate(ACCOUNT_AGGREGATION, source_id, launcher, file, rewrite_all=rewrite_all)
 
     async def load_entitlements(self, source_id: str, launcher: str, file: AsyncIterator[bytes] | None) -> Task:
         """Start an entitlement aggregation; as load_accounts."""
-        return await self._launch(ENTITLEMENT_AGGREGATION, source_id, launcher, file, arguments={}, attributes={})
+        return await self.aggregate(ENTITLEMENT_AGGREGATION, source_id, launcher, file)
 
-    async def _launch(
+    async def aggregate(
         self,
         definition: TaskDefinition,
         source_id: str,
         launcher: str,
         file: AsyncIterator[bytes] | None,
         *,
-        arguments: Mapping[str, object],
-        attributes: Mapping[str, object],
+        rewrite_all: bool = False,
+        type_: TaskType = TaskType.QPOC,
+        priority: Priority = Priority.LOW,
     ) -> Task:
-        task = await self._launched(definition, source_id, launcher, file, arguments, attributes)
-        self._changes.tell(task.id)
-        return task
-
-    async def _launched(
-        self,
-        definition: TaskDefinition,
-        source_id: str,
-        launcher: str,
-        file: AsyncIterator[bytes] | None,
-        arguments: Mapping[str, object],
-        attributes: Mapping[str, object],
-    ) -> Task:
+        """Start an aggregation of either kind; as load_accounts. rewrite_all: of accounts alone."""
+        arguments, settings = _settings(definition, rewrite_all=rewrite_all)
         async with self._database.transaction() as connection:
             source = await self._sources.get(source_id, connection)
             _check_file(source, definition, has_file=file is not None)
-            task = _new_task(definition, source, launcher, attributes)
+            task = new_task(
+                await self._definitions.find(definition.unique_name, connection) or definition.summary,
+                type_,
+                launcher,
+                target=target_of(source),
+                attributes={"appId": source.id, **settings},
+                progress="Queued",
+            )
             is_alone = await self._tasks.insert(
                 connection,
                 task,
@@ -100,17 +99,31 @@ class Launches:
                 holds_source=True,
                 arguments=arguments,
                 max_attempts=definition.max_attempts,
+                priority=priority,
             )
             if not is_alone:
                 message = Message(MessageType.ERROR, _BUSY, _BUSY)
                 task = msgspec.structs.replace(task, progress=None)
                 task = ended(task, task.created, CompletionStatus.ERROR, messages=[message])
-                await self._tasks.insert(connection, task, execution=Execution.WORKER)
-                return task
-            if file is not None:
-                await uploads.insert(connection, task.id, file)
-            await queue.submit(connection, task.id, epoch=0)
-            return task
+                await self._tasks.insert(connection, task, execution=Execution.WORKER, priority=priority)
+            else:
+                if file is not None:
+                    await uploads.insert(connection, task.id, file)
+                await queue.submit(connection, task.id, epoch=0, priority=priority)
+        self._changes.tell(task.id)
+        return task
+
+
+def target_of(source: Source) -> Target:
+    """The source as what a task works on."""
+    return Target(source.id, TargetType.APPLICATION, f"{source.name} [source]")
+
+
+def _settings(definition: TaskDefinition, *, rewrite_all: bool) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """What the job is told, and what readers of the task are told of that."""
+    if definition is not ACCOUNT_AGGREGATION:
+        return {}, {}
+    return {"rewrite_all": rewrite_all}, {"optimizedAggregation": "disabled" if rewrite_all else "enabled"}
 
 
 def _check_file(source: Source, definition: TaskDefinition, *, has_file: bool) -> None:
@@ -118,7 +131,9 @@ def _check_file(source: Source, definition: TaskDefinition, *, has_file: bool) -
         connector = connect(source.connector, source.settings)
     except ConfigurationError as error:
         raise InvalidRequest(
-            "The source {source} cannot be used as it is registered. {reason}", source=repr(source.name), reason=error
+            "The source {source} cannot be used as it is registered. {reason}",
+            source=repr(source.name),
+            reason=str(error),
         ) from error
     if has_file and not connector.takes_upload:
         raise InvalidRequest(
@@ -130,24 +145,8 @@ def _check_file(source: Source, definition: TaskDefinition, *, has_file: bool) -
     if connector.needs_upload(kind) and not has_file:
         raise InvalidRequest(
             "The source {source} has no place of its own to read its {kind}s from; "
-            "send them as a file, in the form field `file`.",
+            "send them as a file, in the form field `file` of the operation {operation}.",
             source=repr(source.name),
             kind=kind,
+            operation=f"load-{kind}s",
         )
-
-
-def _new_task(definition: TaskDefinition, source: Source, launcher: str, attributes: Mapping[str, object]) -> Task:
-    created = now()
-    return Task(
-        id=new_id(created),
-        type=TaskType.QPOC,
-        unique_name=definition.unique_name,
-        description=definition.description,
-        launcher=launcher,
-        target=Target(source.id, TargetType.APPLICATION, f"{source.name} [source]"),
-        created=created,
-        modified=created,
-        attributes={"appId": source.id, **attributes},
-        progress="Queued",
-        definition=definition.summary,
-    )

@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from windlass.server.errors import InvalidRequest
-from windlass.server.model.task import CANCELLED_BEFORE_START, CompletionStatus, Task, ended, now
+from windlass.server.model.task import CANCELLED, CANCELLED_BEFORE_START, CompletionStatus, Task, ended, now
 from windlass.server.service.following import Following
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.task_lists import Query
@@ -27,13 +27,6 @@ class Edit(msgspec.Struct, frozen=True):
     members: Collection[str]
 
 
-class Page(msgspec.Struct, frozen=True):
-    """A part of a list. has_more: whether the list goes on behind it."""
-
-    documents: list[str]
-    has_more: bool
-
-
 class TaskService:
     """The use cases of tasks that exist already."""
 
@@ -46,12 +39,9 @@ class TaskService:
         """One task's document. Raises NotFound."""
         return await self._tasks.get(task_id)
 
-    async def page(self, query: Query, *, limit: int, offset: int) -> Page:
-        """One page of a list."""
-        if limit == 0:
-            return Page([], has_more=False)
-        documents = await self._tasks.page(query, limit=limit + 1, offset=offset)
-        return Page(documents[:limit], has_more=len(documents) > limit)
+    async def page(self, query: Query, *, limit: int, offset: int) -> list[str]:
+        """The documents of one page."""
+        return await self._tasks.page(query, limit=limit, offset=offset) if limit else []
 
     async def count(self, query: Query) -> int:
         """How many tasks the list has, whatever the page."""
@@ -88,15 +78,13 @@ class TaskService:
         await self._tasks.get(task_id)
         is_running = await self._leases.request_cancel(task_id)
         if is_running is False:
-            await self._tasks.change(
-                task_id,
-                lambda task: (
-                    task
-                    if task.is_final
-                    else ended(task, now(), CompletionStatus.TERMINATED, messages=[CANCELLED_BEFORE_START])
-                ),
-            )
+            await self._tasks.change(task_id, lambda task: task if task.is_final else _cancelled(task, now()))
         return await self._tasks.get(task_id)
+
+
+def _cancelled(task: Task, at: datetime) -> Task:
+    message = CANCELLED_BEFORE_START if task.launched is None else CANCELLED
+    return ended(task, at, CompletionStatus.TERMINATED, messages=[message])
 
 
 def _settled(task: Task, edit: Edit, at: datetime) -> Task:

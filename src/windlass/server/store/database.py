@@ -4,6 +4,7 @@ Knows no table but the one that says which revision the schema is at.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
@@ -97,8 +98,9 @@ class Database:
     def __init__(self, url: str, pool: Any) -> None:
         self.url = url
         self._pool = pool
+        self._taken = 0  # From the driver's pool: lent to somebody, or idle here.
         self._idle: list[Connection] = []
-        self._waiting = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @classmethod
     async def open(cls, url: str, *, name: str, max_connections: int = 10) -> "Database":
@@ -149,9 +151,9 @@ class Database:
                 async with connection.transaction():
                     yield connection
         except BaseException:
-            await self._pool.release(connection)
+            await self._discard(connection)
             raise
-        await self._give_back(connection)
+        self._give_back(connection)
 
     async def _run(self, sql: str, *args: object, timeout_s: float | None = _STATEMENT_TIMEOUT_S) -> list[Row]:
         connection = await self._take()
@@ -159,30 +161,64 @@ class Database:
             with translated():
                 rows: list[Row] = await connection.fetch(sql, *args, timeout=timeout_s)
         except BaseException:
-            await self._pool.release(connection)
+            await self._discard(connection)
             raise
-        await self._give_back(connection)
+        self._give_back(connection)
         return rows
 
     async def _take(self) -> Connection:
-        while self._idle:
-            connection = self._idle.pop()
-            if _is_whole(connection):
-                return connection
-            await self._pool.release(connection)
-        self._waiting += 1
+        while True:
+            while self._idle:
+                connection = self._idle.pop()
+                if _is_whole(connection):
+                    return connection
+                await self._discard(connection)
+            if self._taken < self._pool.get_max_size():
+                return await self._take_new()
+            await self._wait()
+
+    async def _take_new(self) -> Connection:
+        self._taken += 1
         try:
             with _connecting(self.url):
                 return await self._pool.acquire(timeout=_STATEMENT_TIMEOUT_S)
-        finally:
-            self._waiting -= 1
+        except BaseException:
+            self._taken -= 1
+            self._wake_next()
+            raise
 
-    async def _give_back(self, connection: Connection) -> None:
-        """After a statement that went well; after any other the driver's pool sees to the connection."""
-        if self._waiting or not _is_whole(connection):
+    async def _wait(self) -> None:
+        """Wait until a connection may be free; those who came first are woken first."""
+        woken = asyncio.get_running_loop().create_future()
+        self._waiting.append(woken)
+        try:
+            with translated():
+                async with asyncio.timeout(_STATEMENT_TIMEOUT_S):
+                    await woken
+        except BaseException:
+            if woken.done() and not woken.cancelled():
+                self._wake_next()  # It was this one's turn, who goes away; the next one must not wait in vain.
+            raise
+
+    def _give_back(self, connection: Connection) -> None:
+        """After a statement that went well."""
+        self._idle.append(connection)
+        self._wake_next()
+
+    async def _discard(self, connection: Connection) -> None:
+        """After one that did not: the driver's pool sees what is the matter with the connection."""
+        self._taken -= 1
+        try:
             await self._pool.release(connection)
-        else:
-            self._idle.append(connection)
+        finally:
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
 
 
 def _is_whole(connection: Connection) -> bool:

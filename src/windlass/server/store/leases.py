@@ -9,10 +9,10 @@ from uuid import UUID
 
 import msgspec
 
-from windlass.server.model.task import Message, Task, noted, now, started
+from windlass.server.model.task import Message, Priority, Task, noted, now, started
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.changes import Changes
-from windlass.server.store.database import Connection, Database, connect, translated
+from windlass.server.store.database import Connection, Database, Row, connect, translated
 from windlass.server.store.tasks import TaskCodec
 
 _SIGN_OF_LIFE = 0x57494E44  # The class of the advisory locks that workers hold.
@@ -54,6 +54,7 @@ class Waiting(msgspec.Struct, frozen=True):
     task_id: str
     epoch: int
     is_cancel_requested: bool
+    priority: Priority
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -166,22 +167,22 @@ class LeaseStore:
     async def waiting(self, *, older_than_s: float, after: str) -> list[Waiting]:
         """Pending tasks that no worker has and nobody touched for a while, by id from `after` on, 500 at most."""
         rows = await self._database.fetch(sql.WAITING, timedelta(seconds=older_than_s), UUID(after))
-        return [Waiting(row["id"].hex, row["epoch"], row["cancel_requested"]) for row in rows]
+        return [_waiting(row) for row in rows]
 
     async def hand_back(
         self, connection: Connection, task_id: str, epoch: int, *messages: Message, is_counted: bool
-    ) -> int | None:
+    ) -> Waiting | None:
         """Take the task from whoever had it at `epoch`, in the caller's transaction, who tells of it when committed.
 
         is_counted: whether the attempt counts against the task's limit.
-        Answers the epoch at which it may be submitted again, or None where somebody else was faster.
+        Answers how it now waits to be submitted again, or None where somebody else was faster.
         """
         # Locked, for a writer in between would leave the task with a worker that has let go of it.
         row = await connection.fetchrow(sql.READ_TO_HAND_BACK, UUID(task_id))
         if row is None or row["epoch"] != epoch or row["completion_status"] is not None:
             return None
         task = noted(self._codec.decode(row["document"]), now(), *messages)
-        new_epoch = await connection.fetchval(
+        handed_back = await connection.fetchrow(
             sql.HAND_BACK,
             UUID(task_id),
             row["version"],
@@ -190,4 +191,8 @@ class LeaseStore:
             self._codec.encode(task),
             0 if is_counted else 1,
         )
-        return None if new_epoch is None else int(new_epoch)
+        return None if handed_back is None else _waiting(handed_back)
+
+
+def _waiting(row: Row) -> Waiting:
+    return Waiting(row["id"].hex, row["epoch"], row["cancel_requested"], Priority(row["priority"]))

@@ -1,6 +1,7 @@
 """Filters over the task table, as conditions in SQL with their values bound.
 
-A filter is true or false of a row, never unknown: what compares a missing value is false, and its negation true.
+A filter is true or false of a row, never unknown: comparing a missing value is false, and the negation of that
+true. So negations are pushed down to the comparisons, where NULL is dealt with.
 """
 
 from uuid import UUID
@@ -42,7 +43,7 @@ def _condition(expression: Expression, first: int, values: list[object], *, is_n
         case Comparison(column, Operator.EQ | Operator.IN as operator, given) if column in _COLUMNS:
             comparison = _comparison(column, operator, first + len(values))
             bound = [_bound(column, value) for value in given]
-            values.append(bound[0] if operator is Operator.EQ else [value for value in bound if value is not None])
+            values.append(bound[0] if operator is Operator.EQ else bound)
             return f"({comparison}) IS NOT TRUE" if is_negated else comparison
     raise ValueError(f"{expression!r} is no filter of tasks.")
 

@@ -16,6 +16,9 @@ from windlass.server.store.task_filters import compiled
 from windlass.server.store.tasks_sql import VISIBLE
 
 _BRANCHES_AT_MOST = 16  # Planning a branch costs more, from then on, than sorting saves.
+_SHALLOW = (
+    1_000  # Up to here it costs less to read the documents that are passed over than to come back for the others.
+)
 
 
 class Which(StrEnum):
@@ -39,26 +42,28 @@ def condition_of(expression: Expression | None, *, first: int) -> tuple[str, lis
     return ("true", []) if expression is None else compiled(expression, first)
 
 
-def page_of(query: Query) -> tuple[str, list[object]]:
-    """The statement for one page, and its values from $4 on; $1 is the retention, $2 the limit, $3 the offset."""
+def page_of(query: Query, *, offset: int) -> tuple[str, list[object]]:
+    """The statement for a page from `offset` on, and its values from $4 on.
+
+    $1 is the retention, $2 the limit, $3 the offset.
+    """
+    is_deep = offset > _SHALLOW
     order = "created {0}, id {0}".format("ASC" if query.is_ascending else "DESC")
+    columns = "created, id" if is_deep else "created, id, document"
     values: list[object] = []
     branches = []
     for branch in _branches(query.condition):
         condition, bound = condition_of(branch, first=4 + len(values))
         values += bound
         branches.append(f"""
-            (SELECT created, id FROM task WHERE {VISIBLE} AND {query.which} AND {condition}
+            (SELECT {columns} FROM task WHERE {VISIBLE} AND {query.which} AND {condition}
              ORDER BY {order} LIMIT $2::bigint + $3::bigint)
         """)
-    # The inner query needs only indexes, however deep the offset; documents are fetched for one page alone.
-    statement = f"""
-        SELECT document
-        FROM task JOIN (
-            SELECT id FROM ({" UNION ALL ".join(branches)}) AS listed ORDER BY {order} LIMIT $2::bigint OFFSET $3::bigint
-        ) AS page USING (id)
-        ORDER BY {order}
-    """
+    listed = f"({' UNION ALL '.join(branches)}) AS listed ORDER BY {order} LIMIT $2::bigint OFFSET $3::bigint"
+    if not is_deep:
+        return f"SELECT document FROM {listed}", values
+    # What is passed over is read off indexes alone; documents are fetched for the page.
+    statement = f"SELECT document FROM task JOIN (SELECT id FROM {listed}) AS page USING (id) ORDER BY {order}"
     return statement, values
 
 

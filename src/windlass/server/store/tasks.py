@@ -13,7 +13,7 @@ import msgspec
 from windlass.server.errors import Fenced, NotFound, PreconditionFailed
 from windlass.server.language.filters import Expression
 from windlass.server.model.definition import type_of
-from windlass.server.model.task import Execution, Task, uuid_of
+from windlass.server.model.task import Execution, Priority, Task, uuid_of
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database, Row, translated
@@ -56,7 +56,7 @@ class TaskStore:
 
     async def page(self, query: Query, *, limit: int, offset: int) -> list[str]:
         """The documents of one page."""
-        statement, values = page_of(query)
+        statement, values = page_of(query, offset=offset)
         rows = await self._database.fetch(statement, self._retention, limit, offset, *values)
         return [row["document"] for row in rows]
 
@@ -81,6 +81,7 @@ class TaskStore:
         holds_source: bool = False,
         arguments: Mapping[str, object] | None = None,
         max_attempts: int = 1,
+        priority: Priority = Priority.LOW,
     ) -> bool:
         """Add a task in the caller's transaction, who tells of it when that is committed.
 
@@ -88,7 +89,7 @@ class TaskStore:
         nothing is inserted and the answer is False.
         """
         row = await connection.fetchrow(
-            sql.INSERT, *self.row(task), execution, holds_source, arguments or {}, max_attempts
+            sql.INSERT, *self.row(task), execution, holds_source, arguments or {}, max_attempts, priority
         )
         return row is not None
 
@@ -139,7 +140,7 @@ class TaskStore:
                 return _stored(row)
             document = self._codec.encode(after)
             written = await self._database.write(
-                sql.CHANGE,
+                sql.END if after.is_final and not before.is_final else sql.CHANGE,
                 uuid,
                 row["version"],
                 row["epoch"],

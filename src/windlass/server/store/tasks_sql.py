@@ -20,8 +20,8 @@ ROW_COLUMNS = (
 )
 
 INSERT = f"""
-INSERT INTO task ({", ".join(ROW_COLUMNS)}, execution, holds_source, arguments, max_attempts)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+INSERT INTO task ({", ".join(ROW_COLUMNS)}, execution, holds_source, arguments, max_attempts, priority)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT (source_id, definition) WHERE completion_status IS NULL AND holds_source DO NOTHING
 RETURNING id
 """
@@ -35,21 +35,25 @@ WHERE {VISIBLE} AND id = ANY($2::uuid[]) AND {{condition}}
 
 READ_TO_CHANGE = f"SELECT document, version, epoch, completion_status FROM task WHERE id = $2 AND {VISIBLE}"
 
-# Ending a task fences its worker by raising the epoch, and drops what was uploaded for it.
 CHANGE = """
-WITH changed AS (
+UPDATE task
+SET modified = $4, launched = $5, completed = $6, completion_status = $7, document = $8, version = version + 1
+WHERE id = $1 AND version = $2 AND epoch = $3
+RETURNING version
+"""
+
+# Ending a task fences its worker by raising the epoch, and drops what was uploaded for it.
+END = """
+WITH ended AS (
     UPDATE task
-    SET modified = $4, launched = $5, completed = $6, completion_status = $7, document = $8,
-        version = version + 1,
-        epoch = CASE WHEN completion_status IS NULL AND $7::text IS NOT NULL THEN epoch + 1 ELSE epoch END,
-        lease_until = CASE WHEN $7::text IS NULL THEN lease_until END
+    SET modified = $4, launched = $5, completed = $6, completion_status = $7, document = $8, version = version + 1,
+        epoch = epoch + 1, lease_until = NULL
     WHERE id = $1 AND version = $2 AND epoch = $3
-    RETURNING id, version, completion_status
+    RETURNING id, version
 ), dropped AS (
-    DELETE FROM upload USING changed
-    WHERE upload.task_id = changed.id AND changed.completion_status IS NOT NULL
+    DELETE FROM upload USING ended WHERE upload.task_id = ended.id
 )
-SELECT version FROM changed
+SELECT version FROM ended
 """
 
 # What another node is deleting is passed over.
@@ -85,7 +89,7 @@ UPDATE task
 SET modified = $4, document = $5, version = version + 1,
     epoch = epoch + 1, attempts = attempts - $6, node = NULL, lease_until = NULL
 WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL
-RETURNING epoch
+RETURNING id, epoch, cancel_requested, priority
 """
 
 RENEW = """
@@ -123,7 +127,7 @@ LIMIT 100
 """
 
 WAITING = """
-SELECT id, epoch, cancel_requested FROM task
+SELECT id, epoch, cancel_requested, priority FROM task
 WHERE completion_status IS NULL AND execution = 'worker' AND node IS NULL
   AND modified < now() - $1::interval AND id > $2
 ORDER BY id

@@ -1,4 +1,7 @@
-"""Indexes for every filter of the task list; a task's definition is kept as the type that filters name."""
+"""Indexes for every filter of the task list; a task's definition is kept as the type that filters name.
+
+And the table of definitions that came to be by use, or that were changed.
+"""
 
 from alembic import op
 
@@ -9,6 +12,17 @@ down_revision = "0001"
 # completion status is in them for lists of ended tasks and for counts, which then never look at the table.
 # The first one holds all that can be filtered by: whatever no other index answers is read off it.
 SCHEMA = r"""
+CREATE TABLE task_definition (
+    id          uuid PRIMARY KEY,
+    unique_name text NOT NULL UNIQUE,
+    description text,
+    parent_name text NOT NULL,
+    executor    text,
+    arguments   jsonb NOT NULL,
+    created     timestamptz NOT NULL,
+    modified    timestamptz NOT NULL
+);
+
 UPDATE task SET definition = upper(trim('_' FROM regexp_replace(definition, '[^[:alnum:]]+', '_', 'g')));
 
 DROP INDEX task_ended;

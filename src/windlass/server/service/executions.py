@@ -1,0 +1,267 @@
+"""Running a task by its definition: with code of our own, by calling a service, or reported on from outside.
+
+Source: wire contract §6.
+"""
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from windlass.server.engine import queue
+from windlass.server.errors import InvalidRequest, NotFound
+from windlass.server.model.call import Call, is_below_base
+from windlass.server.model.definition import (
+    ACCOUNT_AGGREGATION,
+    BUILT_IN,
+    CALL_ATTEMPTS,
+    ExecutionType,
+    RestMethod,
+    TaskDefinition,
+    type_of,
+)
+from windlass.server.model.task import (
+    Execution,
+    Priority,
+    Target,
+    TargetType,
+    Task,
+    TaskType,
+    new_task,
+)
+from windlass.server.service import names
+from windlass.server.service.launches import Launches, target_of
+from windlass.server.store.changes import Changes
+from windlass.server.store.database import Connection, Database
+from windlass.server.store.definitions import DefinitionStore
+from windlass.server.store.sources import SourceStore
+from windlass.server.store.tasks import TaskStore
+
+CALL_TIMEOUT_S = 600.0
+_URL_CHARACTERS_AT_MOST = 8_000
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
+    """The wish to run a task.
+
+    settings: what else was given, as whoever does the work shall read it in the task's attributes.
+    """
+
+    definition_id: str | None = None
+    definition_name: str | None = None
+    arguments: Mapping[str, object] = msgspec.field(default_factory=dict)
+    priority: Priority = Priority.LOW
+    execution_type: ExecutionType = ExecutionType.REST
+    service: str | None = None
+    path: str | None = None
+    method: RestMethod = RestMethod.POST
+    query: Mapping[str, object] = msgspec.field(default_factory=dict)
+    settings: Mapping[str, object] = msgspec.field(default_factory=dict)
+
+
+class Executions:
+    """Starts tasks by their definitions. services: what may be called, name -> base URL."""
+
+    def __init__(
+        self,
+        database: Database,
+        tasks: TaskStore,
+        sources: SourceStore,
+        definitions: DefinitionStore,
+        launches: Launches,
+        changes: Changes,
+        *,
+        services: Mapping[str, str],
+    ) -> None:
+        self._database = database
+        self._tasks = tasks
+        self._sources = sources
+        self._definitions = definitions
+        self._launches = launches
+        self._changes = changes
+        self._services = services
+
+    async def run(self, invocation: Invocation, launcher: str) -> Task:
+        """Start a task.
+
+        A definition with code of its own runs that. Another one calls a service, or makes a task that waits for
+        a program outside; a name that nobody has used becomes a definition of that name.
+        Raises InvalidRequest naming the field of the wire's that is wrong.
+        """
+        name = await self._name_of(invocation)
+        if name in BUILT_IN:
+            return await self._aggregate(BUILT_IN[name], invocation, launcher)
+        url = self._url(name, invocation) if invocation.execution_type is ExecutionType.REST else None
+        target = await self._target(invocation.arguments)
+        async with self._database.transaction() as connection:
+            task = new_task(
+                await self._definitions.register(connection, name),
+                TaskType.QUEUED_TASK,
+                launcher,
+                target=target,
+                attributes={**invocation.arguments, **invocation.settings},
+                progress=None if url is None else "Queued",
+            )
+            if url is None:
+                await self._tasks.insert(connection, task, execution=Execution.EXTERNAL, priority=invocation.priority)
+            else:
+                await self._insert_call(connection, task, url, invocation)
+        self._changes.tell(task.id)
+        return task
+
+    async def _name_of(self, invocation: Invocation) -> str:
+        """The name of the definition to run, of a new one perhaps."""
+        name = invocation.definition_name
+        if invocation.definition_id is not None:
+            try:
+                definition = await self._definitions.get(invocation.definition_id)
+            except NotFound:
+                raise InvalidRequest(
+                    "taskDefinitionId is {given}; there is no such task definition.",
+                    given=repr(invocation.definition_id),
+                ) from None
+            if name not in (None, definition.unique_name):
+                raise InvalidRequest(
+                    "taskDefinitionName is {given}, but the definition of taskDefinitionId is called {name}; "
+                    "give one of them, or two that agree.",
+                    given=repr(name),
+                    name=repr(definition.unique_name),
+                )
+            return definition.unique_name
+        if name is None:
+            raise InvalidRequest("taskDefinitionId and taskDefinitionName are both missing; give one of them.")
+        if not type_of(names.checked(name, "A task definition")):
+            raise InvalidRequest("taskDefinitionName is {given}; it must have a letter or a digit.", given=repr(name))
+        return name
+
+    async def _aggregate(self, definition: TaskDefinition, invocation: Invocation, launcher: str) -> Task:
+        source_id = _id(invocation.arguments, "sourceId")
+        if source_id is None:
+            raise InvalidRequest(
+                "arguments.sourceId is missing; {name} needs the id of the source to aggregate.",
+                name=definition.unique_name,
+            )
+        try:
+            return await self._launches.aggregate(
+                definition,
+                source_id,
+                launcher,
+                None,
+                rewrite_all=definition is ACCOUNT_AGGREGATION and _flag(invocation.arguments, "disableOptimization"),
+                type_=TaskType.QUEUED_TASK,
+                priority=invocation.priority,
+            )
+        except NotFound:
+            raise _no_source(source_id) from None
+
+    async def _target(self, arguments: Mapping[str, object]) -> Target | None:
+        """What the arguments say is worked on: a source, else an identity, else nothing."""
+        source_id, identity_id = _id(arguments, "sourceId"), _id(arguments, "identityId")
+        if source_id is not None:
+            try:
+                return target_of(await self._sources.get(source_id))
+            except NotFound:
+                raise _no_source(source_id) from None
+        return None if identity_id is None else Target(identity_id, TargetType.IDENTITY, identity_id)
+
+    def _url(self, name: str, invocation: Invocation) -> str:
+        """The whole URL that the invocation wants called."""
+        known = ", ".join(sorted(self._services)) or "none"
+        if invocation.service is None or invocation.path is None:
+            raise InvalidRequest(
+                "{name} has no code of its own. For a task that calls a service, give executionService and "
+                "executionPath; the known services are: {known}. For a task that a program outside reports on, "
+                "give the executionType EVENT or MESSAGE.",
+                name=repr(name),
+                known=known,
+            )
+        base = self._services.get(invocation.service)
+        if base is None:
+            raise InvalidRequest(
+                "executionService is {given}, which is not known; the known services are: {known}.",
+                given=repr(invocation.service),
+                known=known,
+            )
+        if not is_below_base(invocation.path):
+            raise InvalidRequest(
+                "executionPath is {given}; it must be a path below the service's base URL, such as /tasks/run, "
+                "without empty parts, '.', '..', '?' and '#'; queryParameters are given apart.",
+                given=repr(invocation.path),
+            )
+        query = urlencode(list(_pairs(invocation.query)), quote_via=quote)
+        url = f"{base}{invocation.path}?{query}" if query else f"{base}{invocation.path}"
+        if len(url) > _URL_CHARACTERS_AT_MOST:
+            raise InvalidRequest(
+                "executionPath and queryParameters make a URL of {given} characters; {most} is the most.",
+                given=len(url),
+                most=_URL_CHARACTERS_AT_MOST,
+            )
+        return url
+
+    async def _insert_call(self, connection: Connection, task: Task, url: str, invocation: Invocation) -> None:
+        assert invocation.service is not None
+        assert invocation.path is not None
+        body = None
+        if invocation.method is RestMethod.POST:
+            body = msgspec.json.encode({**invocation.arguments, "taskId": task.id}).decode()
+        # Resolved here and now: the worker need not know the services, nor a later attempt another place of theirs.
+        call = Call(
+            service=invocation.service,
+            path=invocation.path,
+            method=invocation.method,
+            url=url,
+            body=body,
+            timeout_s=CALL_TIMEOUT_S,
+        )
+        await self._tasks.insert(
+            connection,
+            task,
+            execution=Execution.WORKER,
+            arguments={"call": msgspec.to_builtins(call)},
+            max_attempts=CALL_ATTEMPTS,
+            priority=invocation.priority,
+        )
+        await queue.submit(connection, task.id, epoch=0, priority=invocation.priority)
+
+
+def _id(arguments: Mapping[str, object], name: str) -> str | None:
+    """An id among the arguments; null and an empty one count as none."""
+    value = arguments.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise InvalidRequest("arguments.{name} is {given}; it must be a string.", name=name, given=_shown(value))
+    return names.checked(value, f"arguments.{name}")
+
+
+def _flag(arguments: Mapping[str, object], name: str) -> bool:
+    value = arguments.get(name)
+    match value.lower() if isinstance(value, str) else value:
+        case True | "true":
+            return True
+        case None | False | "false" | "":
+            return False
+    raise InvalidRequest("arguments.{name} is {given}; it must be true or false.", name=name, given=_shown(value))
+
+
+def _pairs(query: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Names and values as they stand in a URL: a list gives its name as often as it is long, null not at all."""
+    for name, given in query.items():
+        for value in given if isinstance(given, list) else [given]:
+            if isinstance(value, list | dict):
+                raise InvalidRequest(
+                    "queryParameters.{name} is {given}; it must be a string, a number, a boolean, or a list of them.",
+                    name=name,
+                    given=_shown(given),
+                )
+            if value is not None:
+                yield name, value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _no_source(source_id: str) -> InvalidRequest:
+    return InvalidRequest("arguments.sourceId is {given}; there is no such source.", given=repr(source_id))
+
+
+def _shown(value: object) -> str:
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -1,0 +1,52 @@
+"""The child's side of a job: what it says to its parent, and what it hears."""
+
+import multiprocessing
+
+import msgspec
+import pytest
+
+from windlass.server.engine.process import Job, JobCancelled, JobSpec
+
+
+@pytest.fixture
+def ends():
+    """Both ends of a pipe: the parent's and the job's."""
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.fixture
+def job(ends):
+    spec = JobSpec(
+        job="nowhere:nothing",
+        database_url="",
+        task_id="0" * 32,
+        epoch=1,
+        source=None,
+        arguments={},
+        checkpoint=None,
+    )
+    return Job(spec, connection=None, pipe=ends[1])
+
+
+def heard(pipe):
+    messages = []
+    while pipe.poll():
+        messages.append(msgspec.json.decode(pipe.recv_bytes()))
+    return [(message["text"], message["percent"]) for message in messages]
+
+
+def test_the_same_report_again_is_not_sent_again(job, ends):
+    for text, percent in (("Waiting", 1), ("Waiting", 1), ("Waiting", 2), ("Waiting", 1), ("Reading", 1)):
+        job.report(text, percent)
+
+    assert heard(ends[0]) == [("Waiting", 1), ("Waiting", 2), ("Waiting", 1), ("Reading", 1)]
+
+
+def test_the_same_report_again_hears_the_wish_to_stop(job, ends):
+    job.report("Waiting", 1)
+    ends[0].send_bytes(b"stop")
+
+    with pytest.raises(JobCancelled):
+        job.report("Waiting", 1)
