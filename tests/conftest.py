@@ -80,6 +80,28 @@ async def application(settings: Settings) -> AsyncIterator[app.Application]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def breaches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where servers write what their answers have that their documents do not describe."""
+    path = tmp_path_factory.mktemp("checked") / "breaches"
+    path.touch()
+    return path
+
+
+@pytest.fixture(scope="session")
+def checked(breaches: Path) -> list[str]:
+    """How the command line is started so that the server's answers are checked; arguments follow."""
+    return [sys.executable, str(Path(__file__).with_name("checked_server.py")), str(breaches)]
+
+
+@pytest.fixture(autouse=True)
+def every_answer_is_as_documented(breaches: Path) -> Iterator[None]:
+    yield
+    found = breaches.read_text()
+    breaches.write_text("")
+    assert found == ""
+
+
 class Server:
     """A `windlass serve` process, reached over real HTTP."""
 
@@ -125,13 +147,13 @@ def windlass(environment: dict[str, str]) -> Windlass:
 
 
 @pytest.fixture
-def start(environment: dict[str, str]) -> Iterator[Callable[..., Server]]:
+def start(environment: dict[str, str], checked: list[str]) -> Iterator[Callable[..., Server]]:
     """Starts `windlass serve` with the given flags; ended after the test if the test did not."""
     servers: list[Server] = []
 
     def start(*flags: str) -> Server:
         process = subprocess.Popen(
-            [sys.executable, "-m", "windlass", "serve", "--port", "0", *flags],
+            [*checked, "serve", "--port", "0", *flags],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,

@@ -21,19 +21,19 @@ __all__ = ["_contract_database", "_portal", "installation", "no_tasks"]
 
 
 @pytest.fixture(scope="session")
-def lenient_url(installation: Installation) -> Iterator[str]:
+def lenient_url(installation: Installation, checked: list[str]) -> Iterator[str]:
     """A second server of the installation, which does not insist on the header of v2024."""
     settings = installation.application.settings
-    with served(settings, "--no-worker", WINDLASS_EXPERIMENTAL_HEADER="optional") as (url, _):
+    with served(checked, settings, "--no-worker", WINDLASS_EXPERIMENTAL_HEADER="optional") as (url, _):
         yield url
 
 
 @pytest.fixture(scope="session")
-def working(postgres_url: str, _portal: BlockingPortal) -> Iterator[Installation]:
+def working(postgres_url: str, _portal: BlockingPortal, checked: list[str]) -> Iterator[Installation]:
     """An installation of its own, with a worker."""
     with (
         _portal.wrap_async_context_manager(fresh_database(postgres_url)) as database_url,
-        installed(database_url, _portal) as installation,
+        installed(checked, database_url, _portal) as installation,
     ):
         yield installation
 

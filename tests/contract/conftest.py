@@ -6,7 +6,6 @@ Nothing runs here by itself, so a test may be sure of every task's state; what w
 import io
 import os
 import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +27,16 @@ from windlass.server.config import Settings
 from windlass.server.model.definition import ACCOUNT_AGGREGATION
 from windlass.server.model.principal import ALL_SCOPES, UserLevel
 from windlass.server.model.source import Source
-from windlass.server.model.task import CompletionStatus, Execution, Task, TaskType, ended, new_id, now
+from windlass.server.model.task import (
+    CompletionStatus,
+    DefinitionSummary,
+    Execution,
+    Task,
+    TaskType,
+    ended,
+    new_id,
+    now,
+)
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.tokens import Tokens
 from windlass.server.store import uploads
@@ -119,6 +127,16 @@ class Installation:
         self.call(insert)
         return tasks
 
+    def add_definition(self) -> DefinitionSummary:
+        """Register a task definition of a new name, as its first use would."""
+
+        async def register() -> DefinitionSummary:
+            async with self.application.database.transaction() as connection:
+                return await self.application.definition_store.register(connection, f"kind {uuid.uuid4().hex}")
+
+        definition: DefinitionSummary = self.call(register)
+        return definition
+
     def add_source(self, connector: str = "delimited", settings: Mapping[str, str] | None = None) -> Source:
         """Register a source; without settings a delimited one that each launch brings its file to."""
         if settings is None:
@@ -173,15 +191,15 @@ def _contract_database(postgres_url: str, _portal: BlockingPortal) -> Iterator[s
 
 
 @pytest.fixture(scope="session")
-def installation(_contract_database: str, _portal: BlockingPortal) -> Iterator[Installation]:
+def installation(_contract_database: str, _portal: BlockingPortal, checked: list[str]) -> Iterator[Installation]:
     """The run's server. Whoever counts tasks asks for `no_tasks` as well."""
-    with installed(_contract_database, _portal, "--no-worker") as installation:
+    with installed(checked, _contract_database, _portal, "--no-worker") as installation:
         yield installation
 
 
 @contextmanager
-def installed(database_url: str, portal: BlockingPortal, *flags: str) -> Iterator[Installation]:
-    """A server with these flags, and an application beside it."""
+def installed(command: list[str], database_url: str, portal: BlockingPortal, *flags: str) -> Iterator[Installation]:
+    """A server with these flags, and an application beside it. command: as the fixture `checked` has it."""
     with tempfile.TemporaryDirectory(prefix="windlass-contract-") as folder:
         data_dir, log = Path(folder), Path(folder, "log")
         settings = Settings(
@@ -193,16 +211,20 @@ def installed(database_url: str, portal: BlockingPortal, *flags: str) -> Iterato
         with (
             portal.wrap_async_context_manager(app.opened(settings, name="contract tests")) as application,
             log.open("wb") as stderr,
-            served(settings, *flags, stderr=stderr) as (url, process),
+            served(command, settings, *flags, stderr=stderr) as (url, process),
         ):
             yield Installation(url, application, portal, process, log)
 
 
 @contextmanager
 def served(
-    settings: Settings, *flags: str, stderr: IO[bytes] | None = None, **variables: str
+    command: list[str], settings: Settings, *flags: str, stderr: IO[bytes] | None = None, **variables: str
 ) -> Iterator[tuple[str, psutil.Process]]:
-    """The address and the process of a server. variables: of its environment, besides those for the settings."""
+    """The address and the process of a server.
+
+    command: the command line, as the fixture `checked` has it. variables: of its environment, besides those
+    for the settings.
+    """
     environment = os.environ | {
         "WINDLASS_DATABASE_URL": str(settings.database_url),
         "WINDLASS_DATA_DIR": str(settings.data_dir),
@@ -210,7 +232,7 @@ def served(
         "WINDLASS_EXECUTION_SERVICES": ",".join(f"{name}={url}" for name, url in SERVICES.items()),
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "windlass", "serve", "--port", "0", *flags],
+        [*command, "serve", "--port", "0", *flags],
         env=environment | variables,
         stdout=subprocess.PIPE,
         stderr=stderr,

@@ -8,13 +8,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from windlass.server.api.authentication import Endpoint, Operation, guarded
+from windlass.server.api.authentication import Endpoint, guarded
 from windlass.server.api.definitions import DefinitionsApi
 from windlass.server.api.envelope import Envelope
 from windlass.server.api.errors import answer_to
 from windlass.server.api.executions import ExecutionsApi
 from windlass.server.api.experiments import gated
 from windlass.server.api.oauth import OAuthApi
+from windlass.server.api.reference.endpoints import ReferenceApi, style
+from windlass.server.api.rows import Row
 from windlass.server.api.sources import SourcesApi
 from windlass.server.api.task_status import TaskStatusApi
 from windlass.server.api.versions import VERSIONS, Version
@@ -25,7 +27,6 @@ from windlass.server.model.principal import (
     READ_TASKS,
     WRITE_DEFINITIONS,
     WRITE_TASKS,
-    Permission,
 )
 from windlass.server.service.definitions import Definitions
 from windlass.server.service.executions import Executions
@@ -45,34 +46,35 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     is_gate_kept: bool
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One operation. is_gated: it asks for the experimental header."""
-
-    method: str
-    path: str
-    permission: Permission
-    operation: Operation
-    is_gated: bool = False
-
-
 def build(parts: Parts) -> ASGIApp:
     """The whole HTTP API as one ASGI application."""
+    return Envelope(Dispatcher(table(parts)))
+
+
+def table(parts: Parts) -> Mapping[str, Mapping[str, Endpoint]]:
+    """What answers at which path, by method; HEAD is answered wherever GET is, and not listed."""
     by_path: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
     oauth = OAuthApi(parts.tokens)
     by_path["/oauth/token"]["POST"] = oauth.token
     by_path["/oauth/info"]["GET"] = oauth.info
+    by_path["/docs/style.css"]["GET"] = style
     for version in VERSIONS:
-        for row in _rows(version, parts):
-            operation = gated(row.operation) if row.is_gated and parts.is_gate_kept else row.operation
+        rows = list(rows_of(version, parts))
+        for row in rows:
+            operation = gated(row.operation) if row.is_gated else row.operation
             by_path[row.path][row.method] = guarded(parts.tokens, row.permission, operation)
-    return Envelope(Dispatcher(by_path))
+        reference = ReferenceApi(version, rows)
+        by_path[f"/openapi/{version.name}.json"]["GET"] = reference.document
+        by_path[f"/docs/{version.name}"]["GET"] = reference.page
+        by_path["/docs"]["GET"] = reference.page  # The last version is the newest.
+    return by_path
 
 
-def _rows(version: Version, parts: Parts) -> Iterator[Row]:
+def rows_of(version: Version, parts: Parts) -> Iterator[Row]:
     """What one version serves. Of two paths that fit a request the first is taken."""
     status = TaskStatusApi(version, parts.tasks, parts.definitions)
     sources = SourcesApi(parts.launches)
-    statuses, gate = version.at("task-status"), version.is_gated
+    statuses, gate = version.at("task-status"), version.is_gated and parts.is_gate_kept
     yield Row("GET", statuses, READ_TASKS, status.list, gate)
     if version.has_pending:
         yield Row("GET", f"{statuses}/pending-tasks", READ_TASKS, status.list_pending, gate)
