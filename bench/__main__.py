@@ -17,6 +17,9 @@ from rich.table import Table
 from bench import aggregation, api, sample
 from windlass.server.store import embedded
 
+_TABLE_WIDTH = 130
+_TASKS_AT_LEAST = 1_000
+
 Benchmark = Callable[[Path, argparse.Namespace], list[Table]]
 
 
@@ -54,12 +57,15 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3, help="of each side, 3 by default")
     arguments = parser.parse_args()
+    if any(tasks < _TASKS_AT_LEAST for tasks in arguments.tasks or ()):
+        parser.error(f"--tasks takes {_TASKS_AT_LEAST:,} or more")
+    console = Console(width=max(Console().width, _TABLE_WIDTH))
     for name in arguments.names or _BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix="windlass-bench-") as folder:
             Path(folder).chmod(0o711)
             tables = _BENCHMARKS[name](Path(folder), arguments)
         for table in tables:
-            Console().print(table)
+            console.print(table)
 
 
 main()
