@@ -228,7 +228,7 @@ def test_the_page_on_performance_has_every_benchmark_and_option_and_no_other():
         [sys.executable, "-m", "bench", "--help"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
 
-    benchmarks = {path.stem for path in (ROOT / "bench").glob("[!_]*.py")}
+    benchmarks = {path.stem for path in (ROOT / "bench").glob("[!_]*")}
     options = set(re.findall(r"^ +(--[a-z-]+)", told, re.MULTILINE))
     assert benchmarks
     assert options

@@ -7,6 +7,7 @@ true. So negations are pushed down to the comparisons, where NULL is dealt with.
 from uuid import UUID
 
 from windlass.server.language.filters import And, Comparison, Expression, Not, Operator, Or, Value
+from windlass.server.model.task import uuid_of
 
 # The columns that may be filtered by, and their types.
 _COLUMNS = {
