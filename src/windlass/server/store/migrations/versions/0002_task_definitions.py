@@ -8,6 +8,7 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """Make the table of definitions that came to be by use, or that were changed."""
+    # json keeps arguments to the letter, as those who wrote them read them again; jsonb would not.
     op.execute("""
     CREATE TABLE task_definition (
         id          uuid PRIMARY KEY,
@@ -15,7 +16,7 @@ def upgrade() -> None:
         description text,
         parent_name text NOT NULL,
         executor    text,
-        arguments   jsonb NOT NULL,
+        arguments   json NOT NULL,
         created     timestamptz NOT NULL,
         modified    timestamptz NOT NULL
     )
