@@ -13,6 +13,7 @@ import msgspec
 
 from windlass.server.errors import InvalidRequest
 from windlass.server.language import pointer, strict_json
+from windlass.server.language.garbage import uncollected
 
 OPERATIONS_AT_MOST = 100
 RESULT_BYTES_AT_MOST = 4 * 1024 * 1024
@@ -74,6 +75,7 @@ def written(operation: Operation) -> tuple[Tokens, ...]:
     return (operation.path,)
 
 
+@uncollected
 def applied(document: dict[str, Any], operations: Sequence[Operation]) -> object:
     """What the operations, in their order, make of the document: a new value that shares nothing with it.
 
@@ -132,19 +134,25 @@ def _operation(index: int, given: object) -> Operation:
         )
     op = _OPS[name]
     path = _pointer(index, given, "path")
-    if op is Op.REMOVE and not path:
-        raise InvalidRequest("Operation {index} removes the whole document; nothing would be left.", index=index)
-    if op not in (Op.MOVE, Op.COPY):
-        return Operation(index, op, path, value=given.get("value"))
-    source = _pointer(index, given, "from")
-    if op is Op.MOVE and len(source) < len(path) and path[: len(source)] == source:
-        raise InvalidRequest(
-            "Operation {index} moves {source} into its own child {path}.",
-            index=index,
-            source=_shown(given["from"]),
-            path=_shown(given["path"]),
-        )
-    return Operation(index, op, path, from_=source)
+    match op:
+        case Op.ADD | Op.REPLACE | Op.TEST:
+            return Operation(index, op, path, value=given.get("value"))
+        case Op.REMOVE:
+            if not path:
+                raise InvalidRequest(
+                    "Operation {index} removes the whole document; nothing would be left.", index=index
+                )
+            return Operation(index, op, path)
+        case Op.MOVE | Op.COPY:
+            source = _pointer(index, given, "from")
+            if op is Op.MOVE and len(source) < len(path) and path[: len(source)] == source:
+                raise InvalidRequest(
+                    "Operation {index} moves {source} into its own child {path}.",
+                    index=index,
+                    source=_shown(given["from"]),
+                    path=_shown(given["path"]),
+                )
+            return Operation(index, op, path, from_=source)
 
 
 def _pointer(index: int, given: dict[str, Any], member: str) -> Tokens:
@@ -233,9 +241,9 @@ def _add(root: Any, operation: Operation, value: Any) -> None:
         container.insert(key, value)
     else:
         raise InvalidRequest(
-            "Operation {index} ({op} {path}): the list has {count} items, so {count} is the last index to add at.",
+            "Operation {index} ({op} {path}): that is beyond the end of the list; {last} is the last index to add at.",
             **_where(operation),
-            count=len(container),
+            last=len(container),
         )
 
 

@@ -16,6 +16,7 @@ from itertools import accumulate
 from typing import Any
 
 from windlass.server.errors import InvalidRequest
+from windlass.server.language.garbage import uncollected
 
 DEPTH_AT_MOST = 64
 
@@ -38,6 +39,7 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # As signed bytes: one l
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
+@uncollected
 def decode(body: bytes) -> object:
     """The value that the body holds: dict, list, str, int, float, bool or None.
 
