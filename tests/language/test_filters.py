@@ -172,11 +172,6 @@ def test_a_tree_is_rebuilt_around_its_mapped_comparisons():
     assert mapped(expression, renamed) == Or((Not(And((Comparison("A", ISNULL), Not(C)))), Comparison("D", ISNULL)))
 
 
-@given(expressions)
-def test_mapping_to_the_same_changes_nothing(expression):
-    assert mapped(expression, lambda comparison: comparison) == expression
-
-
 @given(alike, alike)
 def test_equal_comparisons_have_one_text_and_unequal_ones_two(one, other):
     assert (one == other) == (render(one) == render(other))

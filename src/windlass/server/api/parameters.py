@@ -43,7 +43,7 @@ def slice_of(request: Request) -> Slice:
 
 def is_ascending(request: Request) -> bool:
     """Whether `sorters` asks for the oldest first; left out or empty, the newest come first. Raises InvalidRequest."""
-    sorters = text(request, "sorters")
+    sorters = text(request, "sorters").strip()
     if sorters not in ("", "created", "+created", "-created"):
         raise InvalidRequest("sorters is {given}; it must be created or -created.", given=repr(sorters[:80]))
     return sorters in ("created", "+created")
@@ -52,13 +52,13 @@ def is_ascending(request: Request) -> bool:
 def refuse(request: Request, *names: str) -> None:
     """Refuse parameters that this collection does not take; empty ones say nothing. Raises InvalidRequest."""
     for name in names:
-        if text(request, name):
+        if text(request, name).strip():
             raise InvalidRequest("This collection does not take the parameter {name}; leave it out.", name=name)
 
 
 def text(request: Request, name: str) -> str:
-    """A parameter's text without the space around it; empty where it is left out. Raises InvalidRequest."""
-    return (_single(request, name, may_be_empty=True) or "").strip()
+    """A parameter's text as it came; empty where it is left out. Raises InvalidRequest."""
+    return _single(request, name, may_be_empty=True) or ""
 
 
 def flag(given: str, where: str) -> bool:
