@@ -207,6 +207,7 @@ def installed(command: list[str], database_url: str, portal: BlockingPortal, *fl
             data_dir=data_dir,
             key_file=data_dir / "key",
             execution_services=SERVICES,
+            token_lifetime_s=86_400,  # Of the tokens that tests are given; the server's own keep their lifetime.
         )
         with (
             portal.wrap_async_context_manager(app.opened(settings, name="contract tests")) as application,

@@ -68,6 +68,8 @@ class _Words:
         """Which values a schema allows."""
         if "$ref" in schema:
             return Markup('<a href="#{0}">{0}</a>').format(schema["$ref"].rpartition("/")[2])
+        if "title" in schema:
+            return Markup("{}").format(schema["title"])
         for choice in ("oneOf", "anyOf"):
             if choice in schema:
                 return Markup(" or ").join(self.kind(part) for part in schema[choice])
@@ -96,6 +98,10 @@ class _Words:
             inherited |= self.members(self.resolved(part))
         inherited |= schema.get("properties", {})
         return inherited
+
+    def choices(self, schema: Json) -> list[Json]:
+        """The forms that an object may take, where they have titles."""
+        return [part for part in schema.get("anyOf", ()) if "title" in part]
 
     def headers(self, answer: Json) -> Json:
         """The headers that are an answer's own."""
