@@ -10,7 +10,7 @@ from tests.engine.conftest import job_processes
 from tests.store.examples import until
 
 from windlass.server.engine import attempts
-from windlass.server.model.definition import RestMethod
+from windlass.server.model.call import RestMethod
 from windlass.server.service import executions
 from windlass.server.service.executions import Invocation
 

@@ -66,7 +66,8 @@ def table(parts: Parts) -> Mapping[str, Mapping[str, Endpoint]]:
         reference = ReferenceApi(version, rows)
         by_path[f"/openapi/{version.name}.json"]["GET"] = reference.document
         by_path[f"/docs/{version.name}"]["GET"] = reference.page
-        by_path["/docs"]["GET"] = reference.page  # The last version is the newest.
+        if version.has_executions:
+            by_path["/docs"]["GET"] = reference.page  # In the end the newest of those that serve everything.
     return by_path
 
 

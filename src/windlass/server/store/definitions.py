@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from windlass.server.errors import NotFound
+from windlass.server.errors import NotFound, shown
 from windlass.server.model.definition import type_of
 from windlass.server.model.task import DefinitionSummary, new_id, now, uuid_of
 from windlass.server.store.database import Connection, Database, Row
@@ -145,4 +145,4 @@ def _definition(row: Row) -> DefinitionSummary:
 
 
 def _no_definition(definition_id: str) -> NotFound:
-    return NotFound("There is no task definition with the id {given}.", given=repr(definition_id))
+    return NotFound("There is no task definition with the id {given}.", given=shown(definition_id))
