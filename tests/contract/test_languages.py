@@ -5,6 +5,9 @@ import pytest
 CASES = [
     (None, "en-US", "DEFAULT"), ("", "en-US", "DEFAULT"), ("fr", "en-US", "DEFAULT"), ("de;q=0", "en-US", "DEFAULT"),
     ("x;q=abc", "en-US", "DEFAULT"), (";,;=,", "en-US", "DEFAULT"), ("en-US", "en-US", "REQUEST"),
+    ("en", "en-US", "REQUEST"), ("en-GB", "en-US", "REQUEST"), ("*", "en-US", "REQUEST"),
+    ("en-GB,en;q=0.9,de;q=0.8", "en-US", "REQUEST"), ("en,de;q=0.5", "en-US", "REQUEST"),
+    ("de,en", "de", "REQUEST"),
     ("en-US,de;q=0.9", "en-US", "REQUEST"), ("de", "de", "REQUEST"), ("de-AT", "de", "REQUEST"),
     ("DE-ch, en;q=0.5", "de", "REQUEST"), ("fr, de;q=0.1", "de", "REQUEST"), ("en-US;q=0.1, de;q=0.2", "de", "REQUEST"),
 ]  # fmt: skip

@@ -204,8 +204,8 @@ def test_a_page_has_every_operation_and_schema_of_its_document(anyone, name):
     assert ids >= document["components"]["schemas"].keys()
 
 
-def test_the_newest_version_is_shown_first(anyone):
-    assert anyone.get("/docs").text == anyone.get(f"/docs/{NAMES[-1]}").text
+def test_the_newest_version_that_serves_everything_is_shown_first(anyone):
+    assert anyone.get("/docs").text == anyone.get("/docs/v2025").text
 
 
 @pytest.mark.parametrize(("path", "media_type"), [("/docs", "text/html"), ("/docs/style.css", "text/css")])
