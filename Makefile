@@ -5,7 +5,7 @@
 #   WINDLASS_…                                      Windlass's own settings are inherited
 
 CHAOS_ROUNDS ?= 10
-FUZZ_EXAMPLES ?= 5000
+FUZZ_EXAMPLES ?= 2000
 
 # What another project left in the environment must not reach ours.
 unexport PYTHONHOME PYTHONPATH

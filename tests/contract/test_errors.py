@@ -127,7 +127,7 @@ def test_a_refusal_is_told_in_full(admin):
             {
                 "locale": "en-US",
                 "localeOrigin": "DEFAULT",
-                "text": "limit is '251'; it must be a whole number from 0 to 250.",
+                "text": "limit is \"251\"; it must be a whole number from 0 to 250.",
             }
         ],
     }
@@ -341,3 +341,19 @@ def test_of_several_refusals_the_first_is_told(installation, send, method, path,
     answer = send(method, path, installation.token(*who) if who else None, headers=headers, content=content)
 
     assert answer.status_code == status
+
+
+def test_the_log_has_every_refusal_by_its_id_on_a_line_of_its_own(admin, installation):
+    answers = [
+        admin.get("/task-status?limit=x"),
+        admin.get("/task-status/two%0Alines"),
+        admin.delete("/task-status"),
+        admin.get("/task-status", headers={"Authorization": "Bearer wrong"}),
+        admin.get(installation.url + "/v2024/task-status"),
+        admin.post(installation.url + "/oauth/token"),
+    ]
+
+    lines = installation.log.read_text().splitlines()
+    for answer in answers:
+        (line,) = [line for line in lines if answer.headers["SLPT-Request-ID"] in line]
+        assert f"was refused: {answer.status_code}" in line

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from windlass.server.model.task import CompletionStatus, Target, TargetType
+from windlass.server.model.task import CompletionStatus, Target, TargetType, now, progressed
 
 UNKNOWN_ID = "0" * 32
 MANY = 2_000
@@ -195,6 +195,37 @@ def test_a_list_s_stream_tells_every_change_of_what_matches(installation, admin,
 
 def test_a_wrong_filter_has_no_stream(admin):
     assert admin.get("/task-status", params={"filters": "nonsense"}, headers=STREAM).status_code == 400
+
+
+CUT = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'windlass changes'
+"""
+
+
+def test_a_change_that_was_not_heard_is_told_all_the_same(installation, admin, pool):
+    task = installation.add_task()
+    waiting = pool.submit(wait, admin, task, 55, **{"If-None-Match": '"1"'})
+    with events(admin, url_of(task)) as stream:
+        first = next(stream)
+        # Told to nobody: this process changes the task, and its connection for telling is not open.
+        changed = installation.call(
+            installation.application.task_store.change, task.id, lambda task: progressed(task, now(), "Half", 50)
+        )
+        installation.execute(CUT)
+        second = next(stream)
+
+    assert (first[0], second[0]) == ("1", "2")
+    assert second[1] == json.loads(changed.document)
+    assert waiting.result(40).headers["ETag"] == '"2"'
+
+
+def test_a_list_s_stream_ends_where_changes_may_be_missed(installation, admin):
+    with events(admin, "/task-status") as stream:
+        next(stream)
+        installation.execute(CUT)
+
+        assert [event for event in stream if event != (None, None)] == []
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from tests.engine.conftest import job_processes
 from tests.store.examples import until
 
 from windlass.server.engine import attempts
-from windlass.server.model.definition import RestMethod
+from windlass.server.model.call import RestMethod
 from windlass.server.service import executions
 from windlass.server.service.executions import Invocation
 
@@ -249,6 +250,23 @@ async def test_a_connection_that_breaks_is_made_again(impatient, call, service):
 
     assert (status["completionStatus"], len(service.asked)) == ("SUCCESS", 2)
     assert "The call of SWEEP failed: Server disconnected" in texts(status)[0]
+
+
+async def test_a_call_whose_process_is_killed_is_made_again_with_the_same_key(start, aggregate, service):
+    service.answers = [lambda handler: service.is_over.wait(60), (200, {}, b"")]
+    task = await start()
+    await until(lambda: service.asked)
+    (process,) = job_processes()
+
+    process.kill()
+
+    status = await aggregate.ended(task)
+    assert (status["completionStatus"], [each["key"] for each in status["messages"]]) == (
+        "SUCCESS",
+        ["task_attempt_lost"],
+    )
+    assert {headers["Idempotency-Key"] for _, _, headers, _ in service.asked} == {task.id}
+    assert len(service.asked) == 2
 
 
 async def test_a_service_that_does_not_answer_in_time_is_asked_again(impatient, call, service, monkeypatch):

@@ -3,13 +3,15 @@
 import time
 
 import pytest
-from hypothesis import given, target
+from hypothesis import given, settings, target
 from tests.language.filter_strategies import WORDS, long_texts, texts
 
 from windlass.server.errors import InvalidRequest
 from windlass.server.language.filters import Comparison, Operator, check, mapped, parse, render
 
 EQ, IN, ISNULL = Operator.EQ, Operator.IN, Operator.ISNULL
+
+EXAMPLES = 2 * settings().max_examples  # Texts are cheap to read.
 
 
 @pytest.mark.parametrize(
@@ -217,6 +219,7 @@ def test_the_first_thing_that_is_not_supported_is_named(text, position, message)
     assert not refusal.value.is_syntax
 
 
+@settings(max_examples=EXAMPLES)
 @given(texts)
 def test_any_text_is_a_filter_or_refused_with_a_position(text):
     outcome = outcome_of(text)
@@ -228,6 +231,7 @@ def test_any_text_is_a_filter_or_refused_with_a_position(text):
         assert parse(render(outcome)) == outcome
 
 
+@settings(max_examples=EXAMPLES)
 @given(long_texts())
 def test_no_text_takes_long(text):
     best_s = min(time_to_parse_s(text) for _ in range(3))

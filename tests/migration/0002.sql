@@ -84,7 +84,7 @@ CREATE TABLE public.task_definition (
     description text,
     parent_name text NOT NULL,
     executor text,
-    arguments jsonb NOT NULL,
+    arguments json NOT NULL,
     created timestamp with time zone NOT NULL,
     modified timestamp with time zone NOT NULL
 );

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windlass.server.model.definition import ACCOUNT_AGGREGATION, BUILT_IN, CALL_JOB, KNOWN_TYPES, type_of
+from windlass.server.model.call import CALL_JOB
+from windlass.server.model.definition import ACCOUNT_AGGREGATION, BUILT_IN, KNOWN_TYPES, type_of
 from windlass.server.model.task import (
     CompletionStatus,
     Message,

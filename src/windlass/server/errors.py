@@ -9,12 +9,22 @@
     ├── Fenced                       a writer lost its right to a task: cleared, cancelled or taken over
     └── RequestRefused               what a caller asked for cannot be done
         ├── InvalidRequest           the request's content is wrong
-        ├── NotFound                 there is no such task, source or client
+        ├── NotFound                 there is no such task, definition, source or client
         ├── PreconditionFailed       what the caller saw has changed since
         └── PermissionDenied         the caller lacks a scope, a user level or a user
 
 Errors carry their data as attributes; nothing parses a message. This module knows no layer above it.
 """
+
+import msgspec
+
+_SHOWN_AT_MOST = 80
+
+
+def shown(value: object) -> str:
+    """A value as messages quote it: in JSON, and not without end."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _SHOWN_AT_MOST else f"{text[: _SHOWN_AT_MOST - 1]}…"
 
 
 class WindlassError(Exception):
@@ -48,8 +58,8 @@ class Fenced(WindlassError):
 class RequestRefused(WindlassError):
     """What a caller asked for cannot be done; the message is fit for the caller's eyes.
 
-    text: an English sentence with `{names}`; values: what they stand for. A caller who reads another
-    language gets the sentence translated, with the same values.
+    text: an English sentence with `{names}`, a literal where it is raised; values: what they stand for, which
+    is data and no prose. A caller who reads another language gets the sentence translated, with the same values.
     """
 
     def __init__(self, text: str, /, **values: object) -> None:
@@ -70,7 +80,7 @@ class InvalidRequest(RequestRefused):
 
 
 class NotFound(RequestRefused):
-    """There is no such task, source or client."""
+    """There is no such task, definition, source or client."""
 
 
 class PreconditionFailed(RequestRefused):

@@ -47,6 +47,5 @@ def wait_s(request: Request) -> int | None:
 
 
 def wants_events(request: Request) -> bool:
-    """Whether the caller takes a stream of events rather than a document."""
-    accepted = request.headers.get("accept", "")
-    return "text/event-stream" in accepted.lower()
+    """Whether the caller takes a stream of events rather than a document; HEAD has neither."""
+    return request.method == "GET" and "text/event-stream" in request.headers.get("accept", "").lower()

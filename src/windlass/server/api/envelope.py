@@ -26,10 +26,8 @@ class Envelope:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request_id = scope["windlass.request_id"] = secrets.token_hex(16)
-        is_answered = False
 
         async def send_enveloped(message: Message) -> None:
-            nonlocal is_answered
             if message["type"] == "http.response.start":
                 message["headers"] = [
                     (_spelled(REQUEST_ID.lower()), request_id.encode()),
@@ -37,14 +35,8 @@ class Envelope:
                     *((_spelled(name), value) for name, value in message["headers"]),
                 ]
             await send(message)
-            is_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
 
-        try:
-            await self._app(scope, receive, send_enveloped)
-        except Exception:
-            # The framework raises a fault again once it is answered; an answer cut short must be seen as such.
-            if not is_answered:
-                raise
+        await self._app(scope, receive, send_enveloped)
 
 
 class _HeaderName(bytes):

@@ -6,6 +6,7 @@ Source: wire contract §7.
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from urllib.parse import quote
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -112,7 +113,7 @@ def _on_token_rejected(request: Request, error: Exception) -> Response:
 
 
 def _on_database_unavailable(request: Request, error: Exception) -> Response:
-    log.warning("%s %s (%s): %s", request.method, request.url.path, request.scope["windlass.request_id"], error)
+    log.warning("%s failed: %s", _told(request), error)
     cause = RequestRefused("The database does not answer; try again.")
     return _answer(request, 503, cause, headers={"Retry-After": "1"})
 
@@ -123,9 +124,13 @@ def _on_disconnect(request: Request, error: Exception) -> Response:
 
 
 def _on_fault(request: Request, error: Exception) -> Response:
-    request_id = request.scope["windlass.request_id"]
-    log.error("%s %s failed (%s)", request.method, request.url.path, request_id, exc_info=error)
+    log.error("%s failed", _told(request), exc_info=error)
     return _answer(request, 500, None)
+
+
+def _told(request: Request) -> str:
+    """The request as the log has it: on one line, with the id that its answer bears."""
+    return f"{request.method} {quote(request.url.path)} ({request.scope['windlass.request_id']})"
 
 
 _ANSWERS = {
@@ -142,3 +147,9 @@ def answer_to(request: Request, error: Exception) -> Response:
     """What an endpoint's error answers."""
     kind = next(kind for kind in type(error).__mro__ if kind in _ANSWERS)
     return _ANSWERS[kind](request, error)
+
+
+def note_refusal(request: Request, answer: Response) -> None:
+    """Leave a line in the log where the request was refused; faults have left theirs."""
+    if HTTPStatus.BAD_REQUEST <= answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.info("%s was refused: %d", _told(request), answer.status_code)

@@ -9,16 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from windlass.server.api import parameters
-from windlass.server.api.errors import Refusal, json_response
+from windlass.server.api.errors import Refusal
 from windlass.server.api.task_status import document_response
-from windlass.server.api.wire import TaskDocuments
 from windlass.server.api.wire_definitions import invocation_of
 from windlass.server.model.principal import Principal
 from windlass.server.service.executions import Executions
 from windlass.server.service.tasks import TaskService
-
-_BODY_BYTES = 1 << 20
-_documents = TaskDocuments()
 
 
 class ExecutionsApi:
@@ -32,9 +28,9 @@ class ExecutionsApi:
         """Start a task, and answer it as it is at first."""
         if parameters.media_type(request) != "application/json":
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A task invocation comes as application/json.")
-        body = await parameters.body_of(request, max_bytes=_BODY_BYTES)
+        body = await parameters.body_of(request)
         task = await self._executions.run(invocation_of(body), principal.name)
-        return json_response(_documents.encode(task).encode())
+        return document_response(await self._tasks.get(task.id))
 
     async def cancel(self, request: Request, principal: Principal) -> Response:
         """Have a task stop, and answer it as it is now: a running one is asked to, and stops a little later."""

@@ -10,12 +10,12 @@ import msgspec
 from starlette.requests import Request
 
 from windlass.server.api.errors import Refusal
-from windlass.server.errors import InvalidRequest
+from windlass.server.errors import InvalidRequest, shown
 
 LIMIT_AT_MOST = 250
 OFFSET_AT_MOST = 2_147_483_647
 _PATCH_TYPES = ("application/json-patch+json", "application/json")
-_PATCH_BYTES = 1 << 20
+_BODY_BYTES = 1 << 20
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 
 
@@ -45,7 +45,7 @@ def is_ascending(request: Request) -> bool:
     """Whether `sorters` asks for the oldest first; left out or empty, the newest come first. Raises InvalidRequest."""
     sorters = text(request, "sorters").strip()
     if sorters not in ("", "created", "+created", "-created"):
-        raise InvalidRequest("sorters is {given}; it must be created or -created.", given=repr(sorters[:80]))
+        raise InvalidRequest("sorters is {given}; it must be created or -created.", given=shown(sorters))
     return sorters in ("created", "+created")
 
 
@@ -68,7 +68,7 @@ def flag(given: str, where: str) -> bool:
             return True
         case "false":
             return False
-    raise InvalidRequest("{where} is {given}; it must be true or false.", where=where, given=repr(given[:80]))
+    raise InvalidRequest("{where} is {given}; it must be true or false.", where=where, given=shown(given))
 
 
 def media_type(request: Request) -> str:
@@ -76,16 +76,16 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def body_of(request: Request, *, max_bytes: int) -> bytes:
-    """The whole body. Raises Refusal (413) as soon as it is known to be larger than `max_bytes`."""
+async def body_of(request: Request) -> bytes:
+    """The whole body. Raises Refusal (413) as soon as it is known to be larger than a mebibyte."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > max_bytes:
+        if len(body) > _BODY_BYTES:
             raise Refusal(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 "The body is larger than {most} bytes; send less.",
-                most=max_bytes,
+                most=_BODY_BYTES,
             )
     return bytes(body)
 
@@ -94,7 +94,7 @@ async def patch_body(request: Request) -> bytes:
     """The bytes of a JSON Patch. Raises Refusal for another media type, and for too many bytes."""
     if media_type(request) not in _PATCH_TYPES:
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A patch comes as {type}.", type=_PATCH_TYPES[0])
-    return await body_of(request, max_bytes=_PATCH_BYTES)
+    return await body_of(request)
 
 
 def _single(request: Request, name: str, *, may_be_empty: bool = False) -> str | None:
@@ -114,7 +114,7 @@ def _number(request: Request, name: str, default: int, at_most: int) -> int:
         raise InvalidRequest(
             "{name} is {given}; it must be a whole number from 0 to {most}.",
             name=name,
-            given=repr(given[:80]),
+            given=shown(given),
             most=at_most,
         )
     return int(given)

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from windlass.server.api.authentication import Endpoint, guarded
 from windlass.server.api.definitions import DefinitionsApi
 from windlass.server.api.envelope import Envelope
-from windlass.server.api.errors import answer_to
+from windlass.server.api.errors import answer_to, note_refusal
 from windlass.server.api.executions import ExecutionsApi
 from windlass.server.api.experiments import gated
 from windlass.server.api.oauth import OAuthApi
@@ -66,7 +66,8 @@ def table(parts: Parts) -> Mapping[str, Mapping[str, Endpoint]]:
         reference = ReferenceApi(version, rows)
         by_path[f"/openapi/{version.name}.json"]["GET"] = reference.document
         by_path[f"/docs/{version.name}"]["GET"] = reference.page
-        by_path["/docs"]["GET"] = reference.page  # The last version is the newest.
+        if version.has_executions:
+            by_path["/docs"]["GET"] = reference.page  # In the end the newest of those that serve everything.
     return by_path
 
 
@@ -123,6 +124,7 @@ class Dispatcher:
             response = await self._endpoint(scope, parts)(request)
         except Exception as error:
             response = answer_to(request, error)
+        note_refusal(request, response)
         await response(scope, receive, send)
 
     def _endpoint(self, scope: Scope, parts: list[str]) -> Endpoint:

@@ -23,8 +23,6 @@ from windlass.server.model.principal import Principal
 from windlass.server.service.launches import Launches
 from windlass.server.store.uploads import PART_BYTES
 
-_JSON_BYTES = 1 << 20
-
 
 class _Fields(msgspec.Struct, frozen=True):
     file: AsyncIterator[bytes] | None
@@ -68,7 +66,7 @@ async def _read_fields(request: Request, file_field: str) -> AsyncIterator[_Fiel
                 raise InvalidRequest("The form field disableOptimization is given more than once; give it once.")
             yield _Fields(_file(form.get(file_field), file_field), _flag(form.get("disableOptimization")))
     elif given == "application/json":
-        fields = _object(await parameters.body_of(request, max_bytes=_JSON_BYTES))
+        fields = _object(await parameters.body_of(request))
         yield _Fields(None, _flag(fields.get("disableOptimization")))
     else:
         async for part in request.stream():
@@ -90,7 +88,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 def _flag(value: object) -> bool:
-    if value is None or isinstance(value, bool):
+    if value is None or value == "" or isinstance(value, bool):
         return bool(value)
     if not isinstance(value, str):
         raise InvalidRequest("disableOptimization must be true or false.")

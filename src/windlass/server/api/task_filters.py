@@ -5,12 +5,13 @@ Source: wire contract §5.
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
-from windlass.server.api.wire import parse_completion_status
-from windlass.server.errors import InvalidRequest
+from windlass.server.api.wire import completion_status_of
+from windlass.server.errors import InvalidRequest, shown
 from windlass.server.language import filters
+from windlass.server.language.filter_tokens import written
 from windlass.server.language.filters import Comparison, Expression, Operator, Or, Value
 from windlass.server.model.definition import KNOWN_TYPES
-from windlass.server.model.task import TaskType
+from windlass.server.model.task import CompletionStatus, TaskType
 
 
 async def parse(
@@ -31,10 +32,10 @@ async def parse(
     for position, value in strangers:
         if value not in registered:
             raise InvalidRequest(
-                "filters: type at position {position} is {value}; it must be {types}, or a task definition's name "
-                "in capitals with underscores, such as CLOUD_ACCOUNT_AGGREGATION.",
+                "The filter compares type at position {position} with {value}; expected {types}, "
+                "or a task definition's name in capitals with underscores, such as CLOUD_ACCOUNT_AGGREGATION.",
                 position=position,
-                value=repr(value),
+                value=shown(value),
                 types=", ".join(TaskType),
             )
     return translated
@@ -51,11 +52,11 @@ def _translated(comparison: Comparison) -> Expression:
     for value in comparison.values:
         if not isinstance(value, str):
             raise InvalidRequest(
-                "filters: {field} at position {position} is compared with {value}; "
-                'it takes text in double quotes, such as {field} eq "…".',
+                "The filter compares {field} at position {position} with {value}; "
+                'expected text in double quotes: {field} eq "…".',
                 field=comparison.field,
                 position=comparison.position,
-                value=repr(value),
+                value=written(value),
             )
     return _FIELDS[comparison.field](comparison)
 
@@ -68,9 +69,18 @@ def _as_it_is(column: str) -> Callable[[Comparison], Expression]:
 
 
 def _completion_status(comparison: Comparison) -> Expression:
-    where = f"filters: completionStatus at position {comparison.position}"
-    statuses = tuple(parse_completion_status(value, where) for value in comparison.values)
-    return Comparison("completion_status", comparison.operator, statuses, comparison.position)
+    statuses = []
+    for value in comparison.values:
+        status = completion_status_of(value)
+        if status is None:
+            raise InvalidRequest(
+                "The filter compares completionStatus at position {position} with {given}; expected one of {statuses}.",
+                position=comparison.position,
+                given=shown(value),
+                statuses=", ".join(CompletionStatus),
+            )
+        statuses.append(status)
+    return Comparison("completion_status", comparison.operator, tuple(statuses), comparison.position)
 
 
 def _type(comparison: Comparison) -> Expression:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from windlass.server.api.wire import instant, members_of, parse_completion_status, parse_instant, task_of
-from windlass.server.errors import InvalidRequest
+from windlass.server.errors import InvalidRequest, shown
 from windlass.server.language import patch, pointer
 from windlass.server.language.patch import Operation
 from windlass.server.model.task import Task
@@ -46,7 +46,7 @@ def _written_members(operations: Sequence[Operation]) -> frozenset[str]:
                 raise InvalidRequest(
                     "Operation {index} changes {path}, which cannot be changed; what can be is {members}.",
                     index=operation.index,
-                    path=pointer.written(tokens) or "the whole task",
+                    path=shown(pointer.written(tokens)),
                     members=", ".join(f"/{name}" for name in _CHANGEABLE),
                 )
             members.add(member)

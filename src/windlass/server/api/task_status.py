@@ -36,7 +36,7 @@ class TaskStatusApi:
         condition = await task_filters.parse(filters, self._version.filters, self._definitions.types)
         is_ascending = parameters.is_ascending(request)
         part = parameters.slice_of(request)
-        if conditions.wants_events(request) and request.method == "GET":
+        if conditions.wants_events(request):
             return EventStream.of_matching(self._tasks, condition, until=principal.expires_at)
         return await self._page(request, Query(self._version.lists, condition, is_ascending), part)
 
@@ -51,7 +51,7 @@ class TaskStatusApi:
         """One task: as it is, as soon as it changes, or a stream of all its changes."""
         task_id = request.path_params["id"]
         known, wait_s = conditions.known_versions(request), conditions.wait_s(request)
-        if request.method == "GET" and conditions.wants_events(request):
+        if conditions.wants_events(request):
             return await EventStream.of_task(self._tasks, task_id, request, until=principal.expires_at)
         if wait_s is None:
             stored = await self._tasks.get(task_id)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from windlass.server.errors import InvalidRequest
+from windlass.server.errors import InvalidRequest, shown
 from windlass.server.model.task import (
     CompletionStatus,
     DefinitionSummary,
@@ -142,29 +142,29 @@ def parse_instant(value: object, where: str) -> datetime:
         except (ValueError, OverflowError):
             pass
     raise InvalidRequest(
-        "{where} is {given}; it must be a date-time such as 2024-05-17T19:33:16.470Z.", where=where, given=_shown(value)
+        "{where} is {given}; it must be a date-time such as 2024-05-17T19:33:16.470Z.", where=where, given=shown(value)
     )
 
 
-def parse_completion_status(value: object, where: str) -> CompletionStatus:
-    """A completion status in any case; `Completed` means SUCCESS."""
+def completion_status_of(value: object) -> CompletionStatus | None:
+    """A completion status in any case; `Completed` means SUCCESS. None for anything else."""
     word = value.upper() if isinstance(value, str) else ""
     if word == "COMPLETED":
         return CompletionStatus.SUCCESS
-    try:
-        return CompletionStatus(word)
-    except ValueError:
+    return CompletionStatus(word) if word in CompletionStatus.__members__ else None
+
+
+def parse_completion_status(value: object, where: str) -> CompletionStatus:
+    """A completion status. where: named in the InvalidRequest that anything else raises."""
+    status = completion_status_of(value)
+    if status is None:
         raise InvalidRequest(
             "{where} is {given}; it must be one of {expected}.",
             where=where,
-            given=_shown(value),
+            given=shown(value),
             expected=", ".join(CompletionStatus),
-        ) from None
-
-
-def _shown(value: object) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 80 else text[:80] + "…"
+        )
+    return status
 
 
 def _status(task: Task) -> _TaskStatus:

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from windlass.server.errors import InvalidRequest
-from windlass.server.language import patch, strict_json
-from windlass.server.model.definition import ExecutionType, RestMethod
+from windlass.server.errors import InvalidRequest, shown
+from windlass.server.language import patch, pointer, strict_json
+from windlass.server.model.call import RestMethod
+from windlass.server.model.definition import ExecutionType
 from windlass.server.model.task import DefinitionSummary, Priority
 from windlass.server.service.executions import Invocation
 
@@ -48,10 +49,10 @@ def _summary(definition: DefinitionSummary) -> _Summary:
 
 # What may be changed of a definition: what it may be, in Python and for people, and what we call it.
 _CHANGEABLE: dict[str, tuple[tuple[type, ...], str, str]] = {
-    "description": ((str, type(None)), "a string or null", "description"),
-    "parentName": ((str,), "a string", "parent_name"),
-    "executor": ((str, type(None)), "a string or null", "executor"),
-    "arguments": ((dict,), "an object", "arguments"),
+    "description": ((str, type(None)), "string | null", "description"),
+    "parentName": ((str,), "string", "parent_name"),
+    "executor": ((str, type(None)), "string | null", "executor"),
+    "arguments": ((dict,), "object", "arguments"),
 }
 
 
@@ -64,7 +65,7 @@ def operations_of(body: bytes) -> list[patch.Operation]:
                 raise InvalidRequest(
                     "Operation {index} changes {path}; what can be changed is {paths} and what lies below.",
                     index=operation.index,
-                    path=_shown("".join(f"/{token}" for token in tokens)),
+                    path=shown(pointer.written(tokens)),
                     paths=", ".join(f"/{name}" for name in _CHANGEABLE),
                 )
     return operations
@@ -79,9 +80,9 @@ def patched(definition: DefinitionSummary, operations: Sequence[patch.Operation]
         value = document.get(name)  # Removing is setting null.
         if not isinstance(value, types):
             raise InvalidRequest(
-                "{path} would be {given}; it must be {expected}.",
+                "{path} would be {given}; its type must be {expected}.",
                 path=f"/{name}",
-                given=_shown(value),
+                given=shown(value),
                 expected=expected,
             )
         changes[ours] = value
@@ -97,7 +98,7 @@ def invocation_of(body: bytes) -> Invocation:
     if not isinstance(fields, dict):
         raise InvalidRequest(
             "The body is {given}; it must be a task invocation, an object with taskDefinitionId or taskDefinitionName.",
-            given=_shown(fields),
+            given=shown(fields),
         )
     given = {name: fields[name] for name in _FIELDS if fields.get(name) not in (None, "")}
     values = {name: _FIELDS[name].read(name, value) for name, value in given.items()}
@@ -113,13 +114,13 @@ def invocation_of(body: bytes) -> Invocation:
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise InvalidRequest("{field} is {given}; it must be a string.", field=name, given=_shown(value))
+        raise InvalidRequest("{field} is {given}; it must be a string.", field=name, given=shown(value))
     return value
 
 
 def _object(name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InvalidRequest("{field} is {given}; it must be an object.", field=name, given=_shown(value))
+        raise InvalidRequest("{field} is {given}; it must be an object.", field=name, given=shown(value))
     return value
 
 
@@ -130,7 +131,7 @@ def _one_of(words: type[Enum]) -> Callable[[str, object], Enum]:
             raise InvalidRequest(
                 "{field} is {given}; it must be one of {words}.",
                 field=name,
-                given=_shown(value),
+                given=shown(value),
                 words=", ".join(words.__members__),
             )
         return words[word]
@@ -160,8 +161,3 @@ _FIELDS = {
     "messageScope": _Field(_text),
     "payloadType": _Field(_text),
 }
-
-
-def _shown(value: object) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -15,7 +15,8 @@ from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
 from windlass.server.engine.sweeper import Sweeper
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, Fenced, NotFound
-from windlass.server.model.definition import CALL_JOB, TaskDefinition
+from windlass.server.model.call import CALL_JOB
+from windlass.server.model.definition import TaskDefinition
 from windlass.server.model.source import Source
 from windlass.server.model.task import (
     CompletionStatus,

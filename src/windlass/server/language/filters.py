@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from windlass.server.errors import InvalidRequest
+from windlass.server.errors import InvalidRequest, shown
 from windlass.server.language.filter_tokens import Reader, Value, written
 
 __all__ = [
@@ -152,7 +152,7 @@ def check(expression: Expression, supported: Mapping[str, Collection[Operator]])
             raise InvalidRequest(
                 "The filter names {field} at position {position}, which this collection cannot be filtered by;"
                 " expected one of {fields}.",
-                field=repr(comparison.field[:80]),
+                field=shown(comparison.field),
                 position=comparison.position,
                 fields=", ".join(supported),
             )
@@ -160,7 +160,7 @@ def check(expression: Expression, supported: Mapping[str, Collection[Operator]])
             raise InvalidRequest(
                 "The filter compares {field} at position {position} by {operator}, which is not supported there;"
                 " expected {operators}.",
-                field=repr(comparison.field),
+                field=shown(comparison.field),
                 position=comparison.position,
                 operator=comparison.operator.value,
                 operators=", ".join(operator for operator in Operator if operator in operators),

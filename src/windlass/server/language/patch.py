@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from windlass.server.errors import InvalidRequest
+from windlass.server.errors import InvalidRequest, shown
 from windlass.server.language import pointer, strict_json
 
 OPERATIONS_AT_MOST = 100
@@ -56,7 +56,7 @@ def parse(body: bytes) -> list[Operation]:
     members = [decoded] if isinstance(decoded, dict) else decoded
     if not isinstance(members, list):
         raise InvalidRequest(
-            "The patch is {given}; it must be a list of operations, or a single one.", given=_shown(decoded)
+            "The patch is {given}; it must be a list of operations, or a single one.", given=shown(decoded)
         )
     if len(members) > OPERATIONS_AT_MOST:
         raise InvalidRequest(
@@ -120,14 +120,14 @@ def applied(document: dict[str, Any], operations: Sequence[Operation]) -> object
 def _operation(index: int, given: object) -> Operation:
     if not isinstance(given, dict):
         raise InvalidRequest(
-            "Operation {index} is {given}; it must be an object with op and path.", index=index, given=_shown(given)
+            "Operation {index} is {given}; it must be an object with op and path.", index=index, given=shown(given)
         )
     name = _string(index, given, "op")
     if name not in _OPS:
         raise InvalidRequest(
             "Operation {index} has the op {given}; it must be one of {ops}.",
             index=index,
-            given=_shown(name),
+            given=shown(name),
             ops=", ".join(_OPS),
         )
     op = _OPS[name]
@@ -147,8 +147,8 @@ def _operation(index: int, given: object) -> Operation:
                 raise InvalidRequest(
                     "Operation {index} moves {source} into its own child {path}.",
                     index=index,
-                    source=_shown(given["from"]),
-                    path=_shown(given["path"]),
+                    source=shown(given["from"]),
+                    path=shown(given["path"]),
                 )
             return Operation(index, op, path, from_=source)
 
@@ -163,7 +163,7 @@ def _pointer(index: int, given: dict[str, Any], member: str) -> Tokens:
             "and in it each ~ is followed by 0 or 1.",
             index=index,
             member=member,
-            given=_shown(text),
+            given=shown(text),
         ) from error
 
 
@@ -180,7 +180,7 @@ def _string(index: int, given: dict[str, Any], member: str) -> str:
             "Operation {index} has the {member} {given}; it must be a string.",
             index=index,
             member=member,
-            given=_shown(value),
+            given=shown(value),
         )
     return value
 
@@ -203,15 +203,15 @@ def _locate(root: Any, operation: Operation, tokens: Tokens) -> tuple[Any, Any]:
                     "Operation {index} ({op} {path}): {token} is not an index of the list at {parent}; "
                     "an index is a whole number without sign or leading zeros.",
                     **_where(operation),
-                    token=_shown(token),
-                    parent=_shown(pointer.written(tokens[:depth])),
+                    token=shown(token),
+                    parent=shown(pointer.written(tokens[:depth])),
                 )
         else:
             raise InvalidRequest(
                 "Operation {index} ({op} {path}): at {parent} is {found}, which has no members.",
                 **_where(operation),
-                parent=_shown(pointer.written(tokens[:depth])),
-                found=_shown(container),
+                parent=shown(pointer.written(tokens[:depth])),
+                found=shown(container),
             )
     return container, key
 
@@ -223,7 +223,7 @@ def _value_at(container: Any, key: Any, operation: Operation, tokens: Tokens) ->
     raise InvalidRequest(
         "Operation {index} ({op} {path}): there is nothing at {missing}.",
         **_where(operation),
-        missing=_shown(pointer.written(tokens)),
+        missing=shown(pointer.written(tokens)),
     )
 
 
@@ -263,8 +263,8 @@ def _test(root: Any, operation: Operation) -> None:
         raise InvalidRequest(
             "Operation {index} ({op} {path}) failed: it expected {expected} and found {found}.",
             **_where(operation),
-            expected=_shown(operation.value),
-            found=_shown(found),
+            expected=shown(operation.value),
+            found=shown(found),
         )
 
 
@@ -295,12 +295,7 @@ def _too_deep() -> InvalidRequest:
 
 
 def _where(operation: Operation) -> dict[str, Any]:
-    return {"index": operation.index, "op": operation.op.value, "path": _shown(operation.path_text)}
-
-
-def _shown(value: object) -> str:
-    text = _encode(value).decode()
-    return text if len(text) <= 80 else f"{text[:79]}…"
+    return {"index": operation.index, "op": operation.op.value, "path": shown(operation.path_text)}
 
 
 _OPS = {op.value: op for op in Op}

@@ -15,12 +15,13 @@ from collections import Counter
 from itertools import accumulate
 from typing import Any
 
-from windlass.server.errors import InvalidRequest
+from windlass.server.errors import InvalidRequest, shown
 
 DEPTH_AT_MOST = 64
 
 _INTEGERS = range(-(2**63), 2**63)
 _INTEGER_DIGITS = 20
+_DIGITS_SHOWN = 80
 
 # What may precede the first escape that stands for U+0000 or for half of a surrogate pair. The groups are
 # possessive: nothing is tried twice, so the time is linear.
@@ -122,9 +123,7 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(members)
     if len(value) != len(members):
         twice = Counter(key for key, _ in members).most_common(1)[0][0]
-        raise InvalidRequest(
-            "The body gives the key {key} twice in one object.", is_syntax=True, key=_shortened(json.dumps(twice))
-        )
+        raise InvalidRequest("The body gives the key {key} twice in one object.", is_syntax=True, key=shown(twice))
     return value
 
 
@@ -135,7 +134,7 @@ def _integer(digits: str) -> int:
     raise InvalidRequest(
         "The body holds {number}; a whole number must fit in 64 bits with a sign.",
         is_syntax=True,
-        number=_shortened(digits),
+        number=digits[:_DIGITS_SHOWN],
     )
 
 
@@ -145,17 +144,13 @@ def _float(digits: str) -> float:
         raise InvalidRequest(
             "The body holds {number}, which is beyond the range of a 64-bit floating-point number.",
             is_syntax=True,
-            number=_shortened(digits),
+            number=digits[:_DIGITS_SHOWN],
         )
     return number
 
 
 def _constant(name: str) -> None:
     raise InvalidRequest("The body holds {name}, which JSON does not know.", is_syntax=True, name=name)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)

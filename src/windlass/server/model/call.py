@@ -1,14 +1,24 @@
 """Calls: the HTTP requests that tasks make of services, and which paths of a service may be called."""
 
 import re
+from enum import StrEnum
 from urllib.parse import unquote
 
 import msgspec
 
-from windlass.server.model.definition import RestMethod
+CALL_JOB = "windlass.server.jobs.http_call:run"
+CALL_ATTEMPTS = 3
 
 _URL_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+")
 _SEPARATOR = re.compile(r"[/\\]")
+
+
+class RestMethod(StrEnum):
+    """How a service is called."""
+
+    GET = "GET"
+    POST = "POST"
+    DELETE = "DELETE"
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

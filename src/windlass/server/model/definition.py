@@ -55,10 +55,6 @@ ENTITLEMENT_AGGREGATION = TaskDefinition(
 
 BUILT_IN = {definition.unique_name: definition for definition in (ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION)}
 
-# Of tasks that call a service, whatever their definition.
-CALL_JOB = "windlass.server.jobs.http_call:run"
-CALL_ATTEMPTS = 3
-
 KNOWN_TYPES = frozenset(
     {
         "CLOUD_ACCOUNT_AGGREGATION",
@@ -94,11 +90,3 @@ class ExecutionType(StrEnum):
     REST = "REST"
     EVENT = "EVENT"
     MESSAGE = "MESSAGE"
-
-
-class RestMethod(StrEnum):
-    """How a service is called."""
-
-    GET = "GET"
-    POST = "POST"
-    DELETE = "DELETE"

@@ -47,7 +47,7 @@ class Definitions:
 
 
 def _checked(definition: DefinitionSummary) -> DefinitionSummary:
-    names.checked(definition.parent_name, "The parent of a task definition")
+    names.checked(definition.parent_name, "parentName")
     # Every task that is launched from now on bears a copy of it, one level down.
     encoded = msgspec.json.encode(definition)
     if len(encoded) > _BYTES_AT_MOST:

@@ -9,14 +9,12 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from windlass.server.engine import queue
-from windlass.server.errors import InvalidRequest, NotFound
-from windlass.server.model.call import Call, is_below_base
+from windlass.server.errors import InvalidRequest, NotFound, shown
+from windlass.server.model.call import CALL_ATTEMPTS, Call, RestMethod, is_below_base
 from windlass.server.model.definition import (
     ACCOUNT_AGGREGATION,
     BUILT_IN,
-    CALL_ATTEMPTS,
     ExecutionType,
-    RestMethod,
     TaskDefinition,
     type_of,
 )
@@ -118,20 +116,20 @@ class Executions:
             except NotFound:
                 raise InvalidRequest(
                     "taskDefinitionId is {given}; there is no such task definition.",
-                    given=repr(invocation.definition_id),
+                    given=shown(invocation.definition_id),
                 ) from None
             if name not in (None, definition.unique_name):
                 raise InvalidRequest(
                     "taskDefinitionName is {given}, but the definition of taskDefinitionId is called {name}; "
                     "give one of them, or two that agree.",
-                    given=repr(name),
-                    name=repr(definition.unique_name),
+                    given=shown(name),
+                    name=shown(definition.unique_name),
                 )
             return definition.unique_name
         if name is None:
             raise InvalidRequest("taskDefinitionId and taskDefinitionName are both missing; give one of them.")
-        if not type_of(names.checked(name, "A task definition")):
-            raise InvalidRequest("taskDefinitionName is {given}; it must have a letter or a digit.", given=repr(name))
+        if not type_of(names.checked(name, "taskDefinitionName")):
+            raise InvalidRequest("taskDefinitionName is {given}; it must have a letter or a digit.", given=shown(name))
         return name
 
     async def _aggregate(self, definition: TaskDefinition, invocation: Invocation, launcher: str) -> Task:
@@ -166,27 +164,27 @@ class Executions:
 
     def _url(self, name: str, invocation: Invocation) -> str:
         """The whole URL that the invocation wants called."""
-        known = ", ".join(sorted(self._services)) or "none"
+        known = ", ".join(sorted(self._services)) or "-"
         if invocation.service is None or invocation.path is None:
             raise InvalidRequest(
                 "{name} has no code of its own. For a task that calls a service, give executionService and "
                 "executionPath; the known services are: {known}. For a task that a program outside reports on, "
                 "give the executionType EVENT or MESSAGE.",
-                name=repr(name),
+                name=shown(name),
                 known=known,
             )
         base = self._services.get(invocation.service)
         if base is None:
             raise InvalidRequest(
                 "executionService is {given}, which is not known; the known services are: {known}.",
-                given=repr(invocation.service),
+                given=shown(invocation.service),
                 known=known,
             )
         if not is_below_base(invocation.path):
             raise InvalidRequest(
                 "executionPath is {given}; it must be a path below the service's base URL, such as /tasks/run, "
                 "without empty parts, '.', '..', '?' and '#'; queryParameters are given apart.",
-                given=repr(invocation.path),
+                given=shown(invocation.path),
             )
         query = urlencode(list(_pairs(invocation.query)), quote_via=quote)
         url = f"{base}{invocation.path}?{query}" if query else f"{base}{invocation.path}"
@@ -230,7 +228,7 @@ def _id(arguments: Mapping[str, object], name: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise InvalidRequest("arguments.{name} is {given}; it must be a string.", name=name, given=_shown(value))
+        raise InvalidRequest("arguments.{name} is {given}; it must be a string.", name=name, given=shown(value))
     return names.checked(value, f"arguments.{name}")
 
 
@@ -241,7 +239,7 @@ def _flag(arguments: Mapping[str, object], name: str) -> bool:
             return True
         case None | False | "false" | "":
             return False
-    raise InvalidRequest("arguments.{name} is {given}; it must be true or false.", name=name, given=_shown(value))
+    raise InvalidRequest("arguments.{name} is {given}; it must be true or false.", name=name, given=shown(value))
 
 
 def _pairs(query: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -252,16 +250,11 @@ def _pairs(query: Mapping[str, object]) -> Iterator[tuple[str, str]]:
                 raise InvalidRequest(
                     "queryParameters.{name} is {given}; it must be a string, a number, a boolean, or a list of them.",
                     name=name,
-                    given=_shown(given),
+                    given=shown(given),
                 )
             if value is not None:
                 yield name, value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _no_source(source_id: str) -> InvalidRequest:
-    return InvalidRequest("arguments.sourceId is {given}; there is no such source.", given=repr(source_id))
-
-
-def _shown(value: object) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 80 else f"{text[:80]}…"
+    return InvalidRequest("arguments.sourceId is {given}; there is no such source.", given=shown(source_id))

@@ -5,6 +5,7 @@ distinct condition. Knows nothing of HTTP.
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from windlass.server.errors import DatabaseUnavailable
 from windlass.server.language.filters import Expression
 from windlass.server.store.changes import Changes
 from windlass.server.store.tasks import Stored, TaskStore
+
+log = logging.getLogger(__name__)
 
 _RETRY_S = 0.5
 _NEWS_AT_MOST = 10_000
@@ -93,9 +96,13 @@ class Following:
                 may_have_missed, self._may_have_missed = self._may_have_missed, False
                 try:
                     await self._hand_out(changed, may_have_missed=may_have_missed)
-                except DatabaseUnavailable:
-                    self._hear(None)
-                    await asyncio.sleep(_RETRY_S)
+                    continue
+                except DatabaseUnavailable as error:
+                    log.warning("changes of tasks wait to be handed out: %s", error)
+                except Exception:
+                    log.exception("changes of tasks were not handed out; trying again")
+                self._hear(None)  # Whoever waits is to be answered in the end, so all that they wait for is read.
+                await asyncio.sleep(_RETRY_S)
         finally:
             self._is_closed = True
             for feeds in (*self._of_task.values(), *self._of_condition.values()):

@@ -9,7 +9,7 @@ import msgspec
 
 from windlass.server.connectors import connect
 from windlass.server.engine import queue
-from windlass.server.errors import ConfigurationError, InvalidRequest
+from windlass.server.errors import ConfigurationError, InvalidRequest, shown
 from windlass.server.model.definition import ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION, TaskDefinition
 from windlass.server.model.source import Kind, Source
 from windlass.server.model.task import (
@@ -132,13 +132,13 @@ def _check_file(source: Source, definition: TaskDefinition, *, has_file: bool) -
     except ConfigurationError as error:
         raise InvalidRequest(
             "The source {source} cannot be used as it is registered. {reason}",
-            source=repr(source.name),
+            source=shown(source.name),
             reason=str(error),
         ) from error
     if has_file and not connector.takes_upload:
         raise InvalidRequest(
             "The source {source} is read directly ({connector}) and takes no file; leave the file out.",
-            source=repr(source.name),
+            source=shown(source.name),
             connector=source.connector,
         )
     kind = Kind.ACCOUNT if definition is ACCOUNT_AGGREGATION else Kind.ENTITLEMENT
@@ -146,7 +146,7 @@ def _check_file(source: Source, definition: TaskDefinition, *, has_file: bool) -
         raise InvalidRequest(
             "The source {source} has no place of its own to read its {kind}s from; "
             "send them as a file, in the form field `file` of the operation {operation}.",
-            source=repr(source.name),
+            source=shown(source.name),
             kind=kind,
             operation=f"load-{kind}s",
         )

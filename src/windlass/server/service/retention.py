@@ -11,7 +11,7 @@ from windlass.server.store.tasks import TaskStore
 log = logging.getLogger(__name__)
 
 _INTERVAL_S = 60.0
-_BATCH = 200
+_BATCH = 100
 _PAUSE_S = 0.05  # Between batches, so that others get their turn.
 
 
@@ -32,6 +32,8 @@ class Retention:
                     await queue.clear_log(connection)
             except DatabaseUnavailable as error:
                 log.warning("retention: %s", error)
+            except Exception:
+                log.exception("retention: failed; trying again in a minute")
             await asyncio.sleep(_INTERVAL_S)
 
     async def delete_expired(self) -> int:

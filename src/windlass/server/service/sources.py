@@ -17,7 +17,7 @@ class Sources:
 
     async def create(self, name: str, connector: str, settings: Mapping[str, str]) -> Source:
         """Register a source. Raises ConfigurationError for wrong settings, InvalidRequest for the name."""
-        names.checked(name, "A source")
+        names.checked(name)
         connect(connector, settings)
         created = now()
         source = Source(

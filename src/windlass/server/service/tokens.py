@@ -66,7 +66,7 @@ class Tokens:
         self, name: str, *, user_level: UserLevel | None, scopes: tuple[str, ...]
     ) -> tuple[Client, str]:
         """Make a client; its secret is answered here once and kept nowhere. Raises InvalidRequest for the name."""
-        client = Client(id=uuid.uuid4().hex, name=names.checked(name, "A client"), user_level=user_level, scopes=scopes)
+        client = Client(id=uuid.uuid4().hex, name=names.checked(name), user_level=user_level, scopes=scopes)
         secret = secrets.token_hex(32)
         await self._store.insert_client(client, self._secret_mac(secret))
         return client, secret

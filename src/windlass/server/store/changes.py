@@ -8,7 +8,6 @@ database is away is told later; what others told meanwhile is lost, and those wh
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from contextlib import suppress
 
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable
 from windlass.server.store.database import Connection, connect, translated
@@ -49,8 +48,12 @@ class Changes:
     async def run(self) -> None:
         """Tell and listen until cancelled, through every loss of the database."""
         while True:
-            with suppress(DatabaseUnavailable, ConfigurationError):
+            try:
                 await self._session()
+            except (DatabaseUnavailable, ConfigurationError):
+                pass  # Whoever needs the database says so; this is tried again until it is there.
+            except Exception:
+                log.exception("changes of tasks are neither told nor heard; trying again")
             await asyncio.sleep(_RECONNECT_S)
 
     async def _session(self) -> None:

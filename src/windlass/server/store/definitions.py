@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from windlass.server.errors import NotFound
+from windlass.server.errors import NotFound, shown
 from windlass.server.model.definition import type_of
 from windlass.server.model.task import DefinitionSummary, new_id, now, uuid_of
 from windlass.server.store.database import Connection, Database, Row
@@ -20,7 +20,7 @@ _ALL = f"""
 SELECT {_COLUMNS} FROM task_definition
 UNION ALL
 SELECT {_COLUMNS} FROM jsonb_to_recordset($1) AS built_in
-    (id uuid, unique_name text, description text, parent_name text, executor text, arguments jsonb)
+    (id uuid, unique_name text, description text, parent_name text, executor text, arguments json)
 WHERE NOT EXISTS (SELECT FROM task_definition WHERE task_definition.unique_name = built_in.unique_name)
 """
 _PAGE = f'SELECT * FROM ({_ALL}) AS definition ORDER BY unique_name COLLATE "C" LIMIT $2 OFFSET $3'
@@ -129,7 +129,7 @@ def _values(definition: DefinitionSummary) -> tuple[object, ...]:
         definition.description,
         definition.parent_name,
         definition.executor,
-        dict(definition.arguments),
+        msgspec.json.encode(definition.arguments).decode(),
     )
 
 
@@ -140,9 +140,9 @@ def _definition(row: Row) -> DefinitionSummary:
         description=row["description"],
         parent_name=row["parent_name"],
         executor=row["executor"],
-        arguments=row["arguments"],
+        arguments=msgspec.json.decode(row["arguments"]),
     )
 
 
 def _no_definition(definition_id: str) -> NotFound:
-    return NotFound("There is no task definition with the id {given}.", given=repr(definition_id))
+    return NotFound("There is no task definition with the id {given}.", given=shown(definition_id))

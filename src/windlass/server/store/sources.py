@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from windlass.server.errors import InvalidRequest, NotFound
+from windlass.server.errors import InvalidRequest, NotFound, shown
 from windlass.server.model.source import Source
 from windlass.server.model.task import uuid_of
 from windlass.server.store.database import Connection, Database, Row
@@ -29,7 +29,9 @@ class SourceStore:
             source.modified,
         )
         if not rows:
-            raise InvalidRequest("There is a source named {name} already; choose another name.", name=repr(source.name))
+            raise InvalidRequest(
+                "There is a source named {name} already; choose another name.", name=shown(source.name)
+            )
 
     async def get(self, source_id: str, connection: Connection | None = None) -> Source:
         """One source. Raises NotFound."""
@@ -37,7 +39,7 @@ class SourceStore:
         statement = f"SELECT {_COLUMNS} FROM source WHERE id = $1"
         rows = await (connection or self._database).fetch(statement, uuid) if uuid else []
         if not rows:
-            raise NotFound("There is no source with the id {id}.", id=repr(source_id))
+            raise NotFound("There is no source with the id {id}.", id=shown(source_id))
         return _source(rows[0])
 
     async def list(self) -> list[Source]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from windlass.server.errors import Fenced, NotFound, PreconditionFailed
+from windlass.server.errors import Fenced, NotFound, PreconditionFailed, shown
 from windlass.server.language.filters import Expression
 from windlass.server.model.definition import type_of
 from windlass.server.model.task import Execution, Priority, Task, uuid_of
@@ -188,4 +188,4 @@ def _stored(row: Row) -> Stored:
 
 
 def _no_task(task_id: str) -> NotFound:
-    return NotFound("There is no task with the id {id}.", id=repr(task_id))
+    return NotFound("There is no task with the id {id}.", id=shown(task_id))

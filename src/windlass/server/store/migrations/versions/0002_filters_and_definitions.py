@@ -18,7 +18,7 @@ CREATE TABLE task_definition (
     description text,
     parent_name text NOT NULL,
     executor    text,
-    arguments   jsonb NOT NULL,
+    arguments   json NOT NULL,
     created     timestamptz NOT NULL,
     modified    timestamptz NOT NULL
 );
