@@ -127,7 +127,7 @@ def test_a_refusal_is_told_in_full(admin):
             {
                 "locale": "en-US",
                 "localeOrigin": "DEFAULT",
-                "text": "limit is \"251\"; it must be a whole number from 0 to 250.",
+                "text": 'limit is "251"; it must be a whole number from 0 to 250.',
             }
         ],
     }
