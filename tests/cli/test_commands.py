@@ -60,12 +60,12 @@ def test_a_source_is_created_listed_shown_tested_and_deleted(windlass, tmp_path:
         (("source", "create", "x", "--connector", "delimited"), 1, "id_column"),
         (("source", "create", "x", "--connector", "unix", "--setting", "a=b"), 1, "no setting 'a'"),
         (("source", "create", "x", "--connector", "unix", "--setting", "ab"), 2, "KEY=VALUE"),
-        (("source", "create", " ", "--connector", "unix"), 1, "needs a name"),
+        (("source", "create", " ", "--connector", "unix"), 1, "name is empty"),
         (("source", "create", "x" * 256, "--connector", "unix"), 1, "255 is the most"),
         (("source", "create", "a\nb", "--connector", "unix"), 1, "printable"),
         (("client", "create", "caf\udce9"), 1, "printable"),
-        (("client", "create", ""), 1, "needs a name"),
-        (("source", "show", "nonsense"), 1, "no source with the id 'nonsense'"),
+        (("client", "create", ""), 1, "name is empty"),
+        (("source", "show", "nonsense"), 1, 'no source with the id "nonsense"'),
         (("source", "load-accounts", "x"), 1, "SAIL_BASE_URL is not set"),
         (("source", "load-accounts", "x", "--file", "/no/such/file"), 2, "/no/such/file"),
         (("client", "create", "x", "--user-level", "KING"), 2, "ORG_ADMIN"),
@@ -109,7 +109,7 @@ def test_a_name_is_taken_once(windlass):
     second = windlass("source", "create", "laptop", "--connector", "unix")
 
     assert (first.returncode, second.returncode) == (0, 1)
-    assert "a source named 'laptop' already" in second.stderr
+    assert 'a source named "laptop" already' in second.stderr
 
 
 def test_loading_a_file_and_waiting_shows_the_end_and_answers_by_exit_status(windlass, server, credentials, tmp_path):

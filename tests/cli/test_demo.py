@@ -94,6 +94,7 @@ def test_without_once_it_serves_until_interrupted_and_says_what_to_try(demo, dat
     assert kept["SAIL_BASE_URL"] == url[0]
     assert answer.status_code == 200
     assert any("curl" in line for line in lines)
+    assert any(f"{url[0]}/docs" in line for line in lines)
     assert process.returncode == 0
     assert not (data_dir / "postgres" / "postmaster.pid").exists()
 

@@ -117,12 +117,14 @@ def test_a_definition_is_named_by_its_id_its_name_or_both(run, run_outside):
 def test_an_id_and_a_name_that_do_not_agree_are_refused(run_outside):
     answer = run_outside(taskDefinitionId=ACCOUNT_AGGREGATION.id, taskDefinitionName="Sweep")
 
-    assert_refused(answer, "taskDefinitionId", "taskDefinitionName", "'Sweep'", repr(ACCOUNT_AGGREGATION.unique_name))
+    assert_refused(
+        answer, "taskDefinitionId", "taskDefinitionName", '"Sweep"', json.dumps(ACCOUNT_AGGREGATION.unique_name)
+    )
 
 
 @pytest.mark.parametrize("unknown", [UNKNOWN_ID, "nonsense", ACCOUNT_AGGREGATION.id.upper()])
 def test_an_unknown_definition_id_is_refused(run, unknown):
-    assert_refused(run(json.dumps({"taskDefinitionId": unknown}).encode()), "taskDefinitionId", repr(unknown))
+    assert_refused(run(json.dumps({"taskDefinitionId": unknown}).encode()), "taskDefinitionId", json.dumps(unknown))
 
 
 @pytest.mark.parametrize("name", [" ", "x" * 256, "two\nlines", "tab\t", "---", "\u202e"])

@@ -225,10 +225,21 @@ def test_optimization_can_be_disabled_as_a_json_boolean(unix, launch, value, opt
     assert task["attributes"]["optimizedAggregation"] == optimized
 
 
-@pytest.mark.parametrize("value", ["maybe", "1", "", "yes"])
+@pytest.mark.parametrize("value", ["maybe", "1", "yes"])
 @pytest.mark.parametrize("form", FLAG_FORMS)
 def test_a_flag_is_true_or_false(unix, launch, form, value):
     assert_refused(launch(unix.id, *FLAG_FORMS[form](value)), "disableOptimization")
+
+
+@pytest.mark.parametrize("form", FLAG_FORMS)
+def test_an_empty_flag_says_nothing(unix, launch, form):
+    assert task_of(launch(unix.id, *FLAG_FORMS[form]("")))["attributes"]["optimizedAggregation"] == "enabled"
+
+
+def test_a_file_in_another_field_is_not_passed_over(unix, launch):
+    body = b'--x\r\nContent-Disposition: form-data; name="csvFile"; filename="a.csv"\r\n\r\nid\n1\n\r\n--x--\r\n'
+
+    assert_refused(launch(unix.id, body, "multipart/form-data; boundary=x"), '"csvFile"', "file")
 
 
 def assert_refused(answer, *named, code="400.1 Bad Request Content"):

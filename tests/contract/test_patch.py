@@ -361,7 +361,7 @@ def test_what_cannot_be_changed_is_refused_by_name(pending, patch, read, op, pat
 
     answer = patch(pending.id, [description("x"), {"op": op, "path": path, "from": "/progress", "value": "x"}])
 
-    assert_refused(answer, path or "the whole task", "Operation 1", "/attributes")
+    assert_refused(answer, json.dumps(path), "Operation 1", "/attributes")
     assert read(pending.id) == before
 
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.hypothesis
 T = TypeVar("T")
 
 # A version has ten operations and more, and as many requests again cover their schemas.
-EXAMPLES_OF_AN_OPERATION = settings().max_examples // 3
+EXAMPLES_OF_AN_OPERATION = settings().max_examples * 2 // 5
 PARTS = routes.Parts(**dict.fromkeys(routes.Parts.__struct_fields__) | {"is_gate_kept": True})
 # A task's state may forbid a good patch.
 CHECKS = {"positive_data_acceptance": {"enabled": False}}

@@ -193,6 +193,34 @@ def test_a_list_s_stream_tells_every_change_of_what_matches(installation, admin,
     assert [status["completionStatus"] for _, status in changes] == [None, "SUCCESS"]
 
 
+@pytest.mark.parametrize("accepted", [
+    "application/json, text/event-stream;q=0", "application/json, text/event-stream;q=0.5", "*/*", "text/*;q=0.1, */*",
+])  # fmt: skip
+def test_who_would_rather_have_json_gets_json(installation, admin, accepted):
+    task = installation.add_task()
+
+    assert admin.get(url_of(task), headers={"Accept": accepted}).json()["id"] == task.id
+
+
+def test_a_task_that_goes_while_it_is_waited_for_is_not_shown(installation, admin, pool):
+    task = installation.add_task()
+    waiting = pool.submit(wait, admin, task, 2)
+
+    installation.execute(f"DELETE FROM task WHERE id = '{task.id}'")
+
+    assert waiting.result(30).status_code == 404
+
+
+def test_noise_on_the_channel_disturbs_nobody(installation, admin):
+    with events(admin, "/task-status") as stream:
+        next(stream)
+        installation.call(installation.application.database.fetch, "SELECT pg_notify('windlass_task_changes', 'x,,y')")
+        task = installation.add_task()
+        admin.patch(url_of(task), json=report("Half"))
+
+        assert next(stream)[1]["id"] == task.id
+
+
 def test_a_wrong_filter_has_no_stream(admin):
     assert admin.get("/task-status", params={"filters": "nonsense"}, headers=STREAM).status_code == 400
 

@@ -202,11 +202,11 @@ def test_what_is_supported_passes(text):
         (
             'status eq "x"',
             1,
-            "'status' at position 1, which this collection cannot be filtered by; expected one of id, completion",
+            '"status" at position 1, which this collection cannot be filtered by; expected one of id, completion',
         ),
-        ('id eq "x" and not (launcher eq "y" or nobody isnull)', 20, "'launcher' at position 20"),
-        ('ID eq "x"', 1, "'ID' at position 1"),
-        ("id isnull", 1, "compares 'id' at position 1 by isnull, which is not supported there; expected eq, in."),
+        ('id eq "x" and not (launcher eq "y" or nobody isnull)', 20, '"launcher" at position 20'),
+        ('ID eq "x"', 1, '"ID" at position 1'),
+        ("id isnull", 1, 'compares "id" at position 1 by isnull, which is not supported there; expected eq, in.'),
         ("id in (1) or pr completionStatus", 17, "by pr, which is not supported there; expected eq, in, isnull."),
     ],
 )

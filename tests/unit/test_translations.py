@@ -46,6 +46,17 @@ def test_every_refusal_has_a_constant_sentence():
     assert len(sentences()) > 40
 
 
+def test_no_value_holds_words_that_nobody_would_translate():
+    for path in SERVER.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in REFUSALS:
+                values = [part for keyword in node.keywords for part in ast.walk(keyword.value)]
+                words = [
+                    each.value for each in values if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                ]
+                assert [word for word in words if " " in word.strip(", ")] == [], f"{path}:{node.lineno}"
+
+
 @pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda path: path.stem)
 def test_every_sentence_is_translated_and_no_other(path):
     translations = json.loads(path.read_text())

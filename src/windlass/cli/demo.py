@@ -162,13 +162,14 @@ async def _source(application: app.Application) -> Source:
 def _suggest(url: str, env_file: Path, source: Source) -> None:
     out.print("\n[bold]What to try next[/], in another terminal:\n")
     click.echo(f"  . '{env_file}'      # SAIL_BASE_URL, SAIL_CLIENT_ID, SAIL_CLIENT_SECRET: for every SailPoint SDK\n")
-    click.echo("  TOKEN=$(curl -s $SAIL_BASE_URL/oauth/token -d grant_type=client_credentials \\")
-    click.echo("    -d client_id=$SAIL_CLIENT_ID -d client_secret=$SAIL_CLIENT_SECRET \\")
+    click.echo('  TOKEN=$(curl -s "$SAIL_BASE_URL/oauth/token" -d grant_type=client_credentials \\')
+    click.echo('    -d "client_id=$SAIL_CLIENT_ID" -d "client_secret=$SAIL_CLIENT_SECRET" \\')
     click.echo("    | python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])')")
     click.echo('  curl -s -H "Authorization: Bearer $TOKEN" "$SAIL_BASE_URL/beta/task-status?limit=5"')
     click.echo(
         f'  curl -s -X POST -H "Authorization: Bearer $TOKEN" "$SAIL_BASE_URL/beta/sources/{source.id}/load-accounts"\n'
     )
+    click.echo(f"Every operation, with a command to try it: {url}/docs (in a browser)\n")
     out.print(f"Windlass serves on {url} until Ctrl-C.")
 
 

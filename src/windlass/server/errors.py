@@ -23,7 +23,14 @@ _SHOWN_AT_MOST = 80
 
 def shown(value: object) -> str:
     """A value as messages quote it: in JSON, and not without end."""
-    text = msgspec.json.encode(value).decode()
+    try:
+        return shortened(msgspec.json.encode(value).decode())
+    except UnicodeEncodeError:  # Half of a surrogate pair, as a command's arguments may hold.
+        return shortened(ascii(value))
+
+
+def shortened(text: str) -> str:
+    """A text as messages repeat it: not without end."""
     return text if len(text) <= _SHOWN_AT_MOST else f"{text[: _SHOWN_AT_MOST - 1]}…"
 
 

@@ -14,6 +14,7 @@ from werkzeug.http import parse_accept_header
 
 from windlass.server.model.task import LOCALE
 
+_OURS = LOCALE.partition("-")[0]
 _TRANSLATIONS: dict[str, dict[str, str]] = {
     "de": json.loads((files(__package__) / "translations" / "de.json").read_text(encoding="utf-8")),
 }
@@ -34,5 +35,11 @@ class Language(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=256)
 def negotiated(accept_language: str) -> Language:
     """The best language for the request's `Accept-Language`; our own where it asks for none that we have."""
-    wanted = parse_accept_header(accept_language[:1000], LanguageAccept).best_match([LOCALE, *_TRANSLATIONS])
-    return Language(wanted or LOCALE, is_asked_for=wanted is not None)
+    for tag, quality in parse_accept_header(accept_language[:1000], LanguageAccept):  # The most wanted first.
+        # By language alone, for no region has texts of its own: whoever reads en-GB reads our English.
+        language = tag.partition("-")[0].lower()
+        if quality > 0 and language in _TRANSLATIONS:
+            return Language(language, is_asked_for=True)
+        if quality > 0 and language in (_OURS, "*"):
+            return Language(LOCALE, is_asked_for=True)
+    return Language(LOCALE, is_asked_for=False)

@@ -13,6 +13,8 @@ from starlette.responses import Response
 from windlass.server.api.errors import json_response
 from windlass.server.api.parameters import Slice
 
+_REPEATED = ("limit", "count", "filters", "sorters")  # What makes a list the same list.
+_LINKS_AT_MOST = 4096  # A longer header is more than many a proxy or client takes.
 _Item = TypeVar("_Item")
 
 
@@ -36,7 +38,10 @@ def list_response(
 
 
 def _links(request: Request, part: Slice, *, has_more: bool) -> dict[str, str]:
-    """The header that leads to the other parts, relative to the server; none for a part that is none."""
+    """The header that leads to the other parts, relative to the server.
+
+    None for a part that is none, and where the filter is so long that the header would be too.
+    """
     if part.limit == 0:
         return {}
     offsets = {"first": 0}
@@ -44,9 +49,9 @@ def _links(request: Request, part: Slice, *, has_more: bool) -> dict[str, str]:
         offsets["prev"] = max(0, part.offset - part.limit)
     if has_more:
         offsets["next"] = part.offset + part.limit
-    others = [(name, value) for name, value in request.query_params.multi_items() if name != "offset"]
-    links = [
+    others = [(name, request.query_params[name]) for name in _REPEATED if name in request.query_params]
+    links = ", ".join(
         f'<{request.url.path}?{urlencode([*others, ("offset", offset)])}>; rel="{relation}"'
         for relation, offset in offsets.items()
-    ]
-    return {"Link": ", ".join(links)}
+    )
+    return {"Link": links} if len(links) <= _LINKS_AT_MOST else {}

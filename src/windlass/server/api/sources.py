@@ -17,7 +17,7 @@ from windlass.server.api import parameters
 from windlass.server.api.errors import Refusal, json_response
 from windlass.server.api.forms import FORMS, MULTIPART, URLENCODED, read_form
 from windlass.server.api.wire import load_accounts_answer, load_entitlements_answer
-from windlass.server.errors import InvalidRequest
+from windlass.server.errors import InvalidRequest, shown
 from windlass.server.language import strict_json
 from windlass.server.model.principal import Principal
 from windlass.server.service.launches import Launches
@@ -64,6 +64,13 @@ async def _read_fields(request: Request, file_field: str) -> AsyncIterator[_Fiel
         async with read_form(request, max_files=1) as form:
             if len(form.getlist("disableOptimization")) > 1:
                 raise InvalidRequest("The form field disableOptimization is given more than once; give it once.")
+            for name, value in form.multi_items():
+                if isinstance(value, UploadFile) and name != file_field:
+                    raise InvalidRequest(
+                        "The form has a file in the field {name}; it belongs into {expected}.",
+                        name=shown(name),
+                        expected=file_field,
+                    )
             yield _Fields(_file(form.get(file_field), file_field), _flag(form.get("disableOptimization")))
     elif given == "application/json":
         fields = _object(await parameters.body_of(request))

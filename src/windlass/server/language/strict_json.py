@@ -15,13 +15,12 @@ from collections import Counter
 from itertools import accumulate
 from typing import Any
 
-from windlass.server.errors import InvalidRequest, shown
+from windlass.server.errors import InvalidRequest, shortened, shown
 
 DEPTH_AT_MOST = 64
 
 _INTEGERS = range(-(2**63), 2**63)
 _INTEGER_DIGITS = 20
-_DIGITS_SHOWN = 80
 
 # What may precede the first escape that stands for U+0000 or for half of a surrogate pair. The groups are
 # possessive: nothing is tried twice, so the time is linear.
@@ -134,7 +133,7 @@ def _integer(digits: str) -> int:
     raise InvalidRequest(
         "The body holds {number}; a whole number must fit in 64 bits with a sign.",
         is_syntax=True,
-        number=digits[:_DIGITS_SHOWN],
+        number=shortened(digits),
     )
 
 
@@ -144,7 +143,7 @@ def _float(digits: str) -> float:
         raise InvalidRequest(
             "The body holds {number}, which is beyond the range of a 64-bit floating-point number.",
             is_syntax=True,
-            number=digits[:_DIGITS_SHOWN],
+            number=shortened(digits),
         )
     return number
 

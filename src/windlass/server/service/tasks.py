@@ -62,8 +62,9 @@ class TaskService:
                 left_s = deadline - asyncio.get_running_loop().time()
                 if left_s <= 0:
                     break
-                stored = (await feed.take(left_s)).get(task_id, stored)
-            return stored
+                taken = (await feed.take(left_s)).get(task_id, stored)
+                stored = max(stored, taken, key=lambda each: each.version)
+        return await self._tasks.get(task_id)  # As it is by now, if it may still be seen.
 
     async def edit(self, task_id: str, edit: Edit, *, may_change: Callable[[int], bool] | None = None) -> Stored:
         """Change a task whole or not at all. Ending a running one fences its worker.

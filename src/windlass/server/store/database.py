@@ -29,6 +29,7 @@ _LOST = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # Raised where the connection breaks at the wrong moment.
     asyncpg.TransactionRollbackError,  # A deadlock, which the database broke.
+    asyncpg.QueryCanceledError,  # By a time-out of the database's own, or by its administrator.
     TimeoutError,
 )
 # What connecting may meet besides.

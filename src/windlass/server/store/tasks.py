@@ -66,9 +66,9 @@ class TaskStore:
         return int(await self._database.fetch_value(statement, self._retention, *values))
 
     async def pick(self, task_ids: Collection[str], condition: Expression | None) -> dict[str, Stored]:
-        """Those of the given tasks that meet the condition, by id."""
+        """Those of the given tasks that meet the condition, by id. Whatever is no id is no task's."""
         picked, values = condition_of(condition, first=3)
-        uuids = [UUID(task_id) for task_id in task_ids]
+        uuids = [uuid for uuid in map(uuid_of, task_ids) if uuid is not None]
         rows = await self._database.fetch(sql.PICK.format(condition=picked), self._retention, uuids, *values)
         return {row["id"].hex: _stored(row) for row in rows}
 
