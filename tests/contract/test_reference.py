@@ -1,6 +1,7 @@
 """The API's documents and pages: they are valid, complete, and say what is so."""
 
 import html
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from windlass.server.api import routes, task_patch, wire, wire_definitions
+from windlass.server.api.reference.document import document as document_of
 from windlass.server.api.versions import VERSIONS
 from windlass.server.model.task import CompletionStatus, MessageType, TargetType, TaskType
 
@@ -146,6 +148,13 @@ def test_the_gate_is_in_the_documents_of_servers_that_keep_it(anyone):
         return "X-SailPoint-Experimental" in components["parameters"], "ExperimentMissing" in components["responses"]
 
     assert {name: gated(name) for name in NAMES} == {name: (name == "v2024", name == "v2024") for name in NAMES}
+
+
+def test_a_server_that_does_not_keep_the_gate_says_nothing_of_it():
+    parts = routes.Parts(**dict.fromkeys(routes.Parts.__struct_fields__) | {"is_gate_kept": False})
+
+    for version in VERSIONS:
+        assert "experiment" not in json.dumps(document_of(version, routes.rows_of(version, parts))).lower()
 
 
 def test_pending_tasks_are_deprecated_wherever_they_are(anyone):

@@ -285,7 +285,8 @@ REFUSED = [
     ("offset=99999999999999999999", "offset"), ("offset=0&offset=0", "offset"), ("offset=1e3", "offset"),
     ("count=maybe", "count"), ("count=1", "count"), ("count=", "count"), ("count=true&count=true", "count"),
     ("sorters=name", "sorters"), ("sorters=-modified", "sorters"), ("sorters=created,id", "sorters"),
-    ("sorters=CREATED", "sorters"), ("sorters=--created", "sorters"), ("sorters=created&sorters=created", "sorters"),
+    ("sorters=CREATED", "sorters"), ("sorters=%1Dcreated", "sorters"), ("sorters=--created", "sorters"),
+    ("sorters=created&sorters=created", "sorters"),
     ("filters=&filters=", "filters"),
 ]  # fmt: skip
 

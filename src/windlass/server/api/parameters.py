@@ -43,7 +43,7 @@ def slice_of(request: Request) -> Slice:
 
 def is_ascending(request: Request) -> bool:
     """Whether `sorters` asks for the oldest first; left out or empty, the newest come first. Raises InvalidRequest."""
-    sorters = text(request, "sorters").strip()
+    sorters = text(request, "sorters").strip(" ")
     if sorters not in ("", "created", "+created", "-created"):
         raise InvalidRequest("sorters is {given}; it must be created or -created.", given=shown(sorters))
     return sorters in ("created", "+created")
