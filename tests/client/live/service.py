@@ -85,7 +85,8 @@ class Refused(Exception):
 class LiveService:
     """The service. Tests may change its settings, and read what it keeps, at any time.
 
-    rate_limit: requests in 10 s per version; load_script: by which launched tasks go on.
+    token_overlay: members that answers with a token have besides, or otherwise. rate_limit: requests in 10 s per
+    version; load_script: by which launched tasks go on.
     requests: all that came; patches: those that were applied, by task id; launches: likewise.
     """
 
@@ -95,6 +96,7 @@ class LiveService:
         self.quirks = Quirks()
         self.faults = Plan()
         self.token_lifetime_s = 749
+        self.token_overlay: dict[str, Any] = {}
         self.rate_limit: int | None = None
         self.load_script: list[Step] = [{}, {"progress": "Half", "percentComplete": 50}, end("SUCCESS")]
         self.sources: set[str] = set()
@@ -125,6 +127,10 @@ class LiveService:
         source_id = uuid.uuid4().hex
         self.sources.add(source_id)
         return source_id
+
+    def document(self, task_id: str) -> dict[str, Any]:
+        """The task as it is kept, in the wire's words."""
+        return self.tasks[task_id].document
 
     def change(self, task_id: str, **members: Any) -> None:
         """Change a task's document, as the work on it does."""
@@ -226,6 +232,7 @@ class LiveService:
             "tenant_id": "tenant",
             "user_name": "tester",
             "jti": uuid.uuid4().hex,
+            **self.token_overlay,
         }
         return _json(body, headers={"Cache-Control": "no-store"})
 
@@ -252,7 +259,7 @@ class LiveService:
 
     def _list(self, request: Request, version: Version) -> Answer:
         _check_gate(request, version)
-        if request.headers.get("accept") == "text/event-stream" and self.quirks.streams_are_refused:
+        if request.headers.get("accept", "").startswith("text/event-stream") and self.quirks.streams_are_refused:
             raise Refused(406)
         filters, sorters = request.query.get("filters", ""), request.query.get("sorters", "")
         if sorters not in ("", "created", "-created"):
@@ -288,7 +295,7 @@ class LiveService:
 
     def _get(self, request: Request, version: Version, task_id: str) -> Answer:
         _check_gate(request, version)
-        if request.headers.get("accept") == "text/event-stream" and self.quirks.streams_are_refused:
+        if request.headers.get("accept", "").startswith("text/event-stream") and self.quirks.streams_are_refused:
             raise Refused(406)
         task = self._task(task_id)
         if task.hidden:

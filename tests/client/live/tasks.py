@@ -104,7 +104,7 @@ class Quirks:
 
     overlay, missing: members that every task status is shown with and without.
     hidden_reads: how often a task that was just launched is not found by its id.
-    streams_are_refused: whoever accepts nothing but event streams gets 406, else JSON like anybody.
+    streams_are_refused: whoever would rather have event streams gets 406, else JSON like anybody.
     """
 
     has_title_case: bool = True
