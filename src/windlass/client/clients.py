@@ -14,9 +14,11 @@ from types import GenericAlias, MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, get_args, get_origin, overload
 
 from windlass.client import launches, paging, tasks, waiting, watching
+from windlass.client.auth import Credentials, Tokens
 from windlass.client.configuration import Configuration
-from windlass.client.exchange import Credentials, Session
+from windlass.client.exchange import Session
 from windlass.client.protocol import Conversation, Items, Stream
+from windlass.client.repetition import Repetition
 from windlass.client.versions import version_of
 from windlass.version import __version__
 
@@ -153,25 +155,26 @@ class _Operations:
             client_id=client_id,
             client_secret=client_secret,
             config_file=config_file,
-            with_credentials=access_token is None,
+            with_credentials=not access_token,
         )
         chosen = version_of(version)
         agent = f"windlass/{__version__} Python/{platform.python_version()}"
         headers = {"User-Agent": f"{user_agent} {agent}" if user_agent else agent, "Accept": "application/json"}
         if language is not None:
             headers["Accept-Language"] = language
+        if experimental and chosen.is_experimental:
+            headers["X-SailPoint-Experimental"] = "true"
+        credentials = Credentials(found.client_id, found.client_secret, found.client_secret_origin)
         self._session = Session(
-            found.base_url,
             chosen,
-            None
-            if access_token is not None
-            else Credentials(found.client_id, found.client_secret, found.client_secret_origin),
-            token=access_token,
-            headers=headers,
-            is_experimental=experimental and chosen.is_experimental,
-            max_attempts=max_attempts,
-            retry_after_cap_s=retry_after_cap_s,
-            clock=time.monotonic,
+            Tokens(None if access_token else credentials, access_token, headers),
+            Repetition(
+                found.base_url,
+                max_attempts=max_attempts,
+                retry_after_cap_s=retry_after_cap_s,
+                clock=time.monotonic,
+            ),
+            headers,
         )
         from windlass.client.transport import Settings  # The HTTP library takes most of the time to import.
 

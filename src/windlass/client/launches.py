@@ -6,8 +6,9 @@ from typing import Any, BinaryIO, Literal
 
 import msgspec
 
+from windlass.client.answers import json_object, json_objects
 from windlass.client.errors import BadAnswer, ClientError
-from windlass.client.exchange import Session, json_object, json_of
+from windlass.client.exchange import Session
 from windlass.client.models import LoadTask, Page, TaskDefinition, TaskStatus
 from windlass.client.protocol import Answer, Conversation, Repeat, Request, Upload
 from windlass.client.tasks import JsonPatch, quoted, status_of
@@ -92,10 +93,8 @@ def get_task_definitions(session: Session, *, offset: int = 0, limit: int = 250)
     )
 
     def read(answer: Answer) -> Page[TaskDefinition]:
-        content = json_of(request, answer)
-        if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
-            raise BadAnswer(f"GET {request.path} was answered with something that is no list of definitions.")
-        return Page([TaskDefinition(each) for each in content], request_id=answer.headers.get("slpt-request-id"))
+        definitions = [TaskDefinition(each) for each in json_objects(request, answer)]
+        return Page(definitions, request_id=answer.headers.get("slpt-request-id"))
 
     return session.ask(request, read)
 

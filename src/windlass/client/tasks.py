@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from windlass.client.errors import BadAnswer, PreconditionFailed
-from windlass.client.exchange import Session, json_object, json_of
+from windlass.client.answers import json_object, json_objects
+from windlass.client.errors import PreconditionFailed
+from windlass.client.exchange import Session
 from windlass.client.filters import Filter
 from windlass.client.models import CompletionStatus, Headers, Page, TaskStatus, moment
 from windlass.client.protocol import Answer, Conversation, Repeat, Request
@@ -141,13 +142,10 @@ def status_of(request: Request, answer: Answer) -> TaskStatus:
 
 
 def page_of(request: Request, answer: Answer) -> Page[TaskStatus]:
-    """The tasks in an answer; some servers have no content where there are none. Raises BadAnswer."""
-    content = json_of(request, answer) if answer.status != 204 else []
-    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
-        raise BadAnswer(f"{request.method} {request.path} was answered with something that is no list of tasks.")
-    request_id = answer.headers.get("slpt-request-id")
-    tasks = [TaskStatus(each, request_id=request_id) for each in content]
-    return Page(tasks, total_count=Headers(answer.headers).total_count, request_id=request_id)
+    """The tasks in an answer. Raises BadAnswer."""
+    told = Headers(answer.headers)
+    tasks = [TaskStatus(each, request_id=told.request_id) for each in json_objects(request, answer)]
+    return Page(tasks, total_count=told.total_count, request_id=told.request_id)
 
 
 def _has(task: TaskStatus, operations: JsonPatch) -> bool:

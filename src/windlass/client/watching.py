@@ -10,11 +10,12 @@ from math import inf
 import msgspec
 
 from windlass.client.errors import ApiError, NotFound, WaitTimeout
-from windlass.client.exchange import OutOfTime, Session
+from windlass.client.exchange import Session
 from windlass.client.filters import F, Filter
 from windlass.client.models import TaskStatus
 from windlass.client.paging import gather, iterate_pending
 from windlass.client.protocol import Conversation, Items, NoAnswer, Receive, Request, Stream
+from windlass.client.repetition import OutOfTime
 from windlass.client.tasks import get_task_status_list, path_of, read_task
 from windlass.client.waiting import LONGEST_PAUSE_S, Pauses
 
