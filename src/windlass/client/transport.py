@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, nullcontext
+from copy import copy
 from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -76,6 +77,12 @@ class Sender:
         """Close the connections."""
         self._http.close()
 
+    def pausing(self, sleep: Callable[[float], object]) -> "Sender":
+        """The same with other pauses."""
+        other = copy(self)
+        other.sleep = sleep
+        return other
+
     def run(self, conversation: Conversation[T]) -> T:
         """Hold the conversation; what it returns."""
         with closing(conversation), ExitStack() as streams:
@@ -141,6 +148,12 @@ class AsyncSender:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    def pausing(self, sleep: Callable[[float], Awaitable[object]]) -> "AsyncSender":
+        """The same with other pauses."""
+        other = copy(self)
+        other.sleep = sleep
+        return other
 
     async def run(self, conversation: Conversation[T]) -> T:
         """Hold the conversation; what it returns."""
