@@ -5,14 +5,13 @@ import shlex
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
 from windlass.cli.backend import log_to_stderr, run, settings_of
 from windlass.cli.following import follow, went_well
 from windlass.cli.output import err, out, print_object
-from windlass.client import Client, ClientError
+from windlass.client import Client, ClientError, TaskStatus
 from windlass.server import app
 from windlass.server.config import Settings
 from windlass.server.model.principal import ALL_SCOPES, UserLevel
@@ -50,7 +49,7 @@ def demo(once: bool, port: int, data_dir: Path | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[dict[str, Any]]:
+async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[TaskStatus]:
     """Serve while the demonstration runs, and on until Ctrl-C unless it is to end with it."""
     stop = asyncio.Event()
     started: list[tuple[app.Application, str]] = []
@@ -96,15 +95,15 @@ async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[dic
         await serving
 
 
-def _show(url: str, client_id: str, secret: str, source: Source) -> list[dict[str, Any]]:
+def _show(url: str, client_id: str, secret: str, source: Source) -> list[TaskStatus]:
     """Launch both aggregations through the API, follow them live, and print how they ended."""
     err.print(f"Serving the Task Management API on [bold]{url}[/]; aggregating the accounts of this machine:")
     with Client(url, client_id, secret) as api:
         _wait_until_idle(api, source)
         tasks = [api.load_accounts(source.id), api.load_entitlements(source.id)]
-        statuses = follow(api, [task["id"] for task in tasks])
+        statuses = follow(api, [task.id for task in tasks])
     for status in statuses:
-        print_object(status)
+        print_object(status.raw)
     return statuses
 
 
@@ -112,8 +111,8 @@ def _wait_until_idle(api: Client, source: Source) -> None:
     """Let aggregations end that an interrupted demo left behind: each would refuse the ones to come."""
     deadline = time.monotonic() + _IDLE_TIMEOUT_S
     while time.monotonic() < deadline:
-        targets = [task["target"] for task in api.get_pending_tasks()]
-        if not any(target and target["id"] == source.id for target in targets):
+        targets = [task.target for task in api.get_pending_tasks()]
+        if not any(target and target.id == source.id for target in targets):
             return
         time.sleep(_IDLE_POLL_S)
 

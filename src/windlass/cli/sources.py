@@ -3,7 +3,6 @@
 `load-*` speak HTTP through the client; the others work on the database, and import it when they are called.
 """
 
-import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +14,7 @@ from rich.table import Table
 from windlass.cli.following import follow, went_well
 from windlass.cli.options import database_options, json_option
 from windlass.cli.output import err, out, print_object, print_plain_json
-from windlass.client import Client, ClientError
+from windlass.client import Client, ClientError, LoadTask
 
 if TYPE_CHECKING:
     from windlass.server.model.source import Source
@@ -158,17 +157,17 @@ def load_entitlements(source_id: str, file: Path | None, wait: bool) -> None:
     _load(wait, lambda api: api.load_entitlements(source_id, file))
 
 
-def _load(wait: bool, launch: Callable[[Client], dict[str, Any]]) -> None:
+def _load(wait: bool, launch: Callable[[Client], LoadTask]) -> None:
     try:
-        with Client.from_environment(os.environ) as api:
+        with Client() as api:
             task = launch(api)
             if not wait:
-                print_object(task)
+                print_object(task.raw)
                 return
-            status = follow(api, [task["id"]])[0]
+            status = follow(api, [task.id])[0]
     except ClientError as error:
         raise click.ClickException(str(error)) from error
-    print_object(status)
+    print_object(status.raw)
     if not went_well(status):
         raise click.exceptions.Exit(1)
 

@@ -1,0 +1,63 @@
+"""One request and its answer, with a token, and again where that may help. No I/O."""
+
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import TypeVar
+
+import msgspec
+
+from windlass.client.auth import Tokens
+from windlass.client.errors import refusal
+from windlass.client.protocol import Answer, Conversation, Request, Send
+from windlass.client.repetition import Repetition
+from windlass.client.versions import Version
+
+T = TypeVar("T")
+
+
+class Session:
+    """What all exchanges of a client share. headers: of every request."""
+
+    def __init__(self, version: Version, tokens: Tokens, repetition: Repetition, headers: Mapping[str, str]) -> None:
+        self.version = version
+        self._tokens = tokens
+        self._repetition = repetition
+        self._headers = headers
+
+    @property
+    def base_url(self) -> str:
+        """The server's address."""
+        return self._repetition.base_url
+
+    def clock(self) -> float:
+        """Now, in seconds of the clock that `until` is told by."""
+        return self._repetition.clock()
+
+    def once(self) -> "Session":
+        """The same without any repetition."""
+        return Session(self.version, self._tokens, self._repetition.once(), self._headers)
+
+    def ask(
+        self, request: Request, read: Callable[[Answer], T], *, is_streamed: bool = False, until: float = inf
+    ) -> Conversation[T]:
+        """Send a request, and read its answer. Raises ApiError, BadAnswer, Unreachable; OutOfTime only with `until`."""
+
+        def checked(answer: Answer) -> T:
+            if answer.status >= 300 and answer.status != 304:
+                raise refusal(request, answer)
+            return read(answer)
+
+        return self._repetition.attempt(request, lambda: self._sent(request, is_streamed), checked, until)
+
+    def _sent(self, request: Request, is_streamed: bool) -> Conversation[Answer]:
+        """One attempt; a second one with another token where the first token was refused."""
+        token = yield from self._tokens.current(self._repetition)
+        answer: Answer = yield self._with(token, request, is_streamed)
+        if answer.status == 401 and self._tokens.are_renewable:
+            token = yield from self._tokens.renewed(token, self._repetition)
+            answer = yield self._with(token, request, is_streamed)
+        return answer
+
+    def _with(self, token: str, request: Request, is_streamed: bool) -> Send:
+        headers = {**self._headers, **request.headers, "Authorization": f"Bearer {token}"}
+        return Send(msgspec.structs.replace(request, headers=headers), is_streamed)
