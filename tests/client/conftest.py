@@ -47,7 +47,7 @@ class Time:
 
     def is_of(self, client: Client | AsyncClient) -> None:
         """Have the client live in this time."""
-        client._session.clock = self.clock
+        client._session._repetition.clock = self.clock
         client._sender.sleep = self.pause if isinstance(client, Client) else self.pause_async
 
 

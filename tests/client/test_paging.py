@@ -115,19 +115,18 @@ def test_tasks_that_end_meanwhile_hide_none_that_is_pending(client, server, gone
     assert found == [task_id for task_id in made if task_id in found]
 
 
-@pytest.mark.parametrize("gone", [0, 1, 5, 9])
+@pytest.mark.parametrize("gone", [0, 1, 4, 5, 9])
 def test_pending_tasks_are_met_in_every_version_though_they_end(client, server, gone):
     add(server, range(12))
-    made = add(server, range(12), None)[::-1]
+    made = add(server, range(20), None)
     tasks = client.iterate_pending(page_size=5)
-    found = [next(tasks).id for _ in range(5)]
+    found = [next(tasks).id for _ in range(10)]
 
-    for task_id in made[:gone]:
+    for task_id in found[:gone]:
         server.change(task_id, completionStatus="SUCCESS", completed=at(100).isoformat())
     found += ids(tasks)
 
-    assert set(made[gone:]) <= set(found)
-    assert found == [task_id for task_id in made if task_id in found]
+    assert sorted(found) == sorted(made)
 
 
 def test_pending_tasks_can_be_chosen_in_every_version(client, server):
@@ -138,7 +137,7 @@ def test_pending_tasks_can_be_chosen_in_every_version(client, server):
 
     found = ids(client.iterate_pending(page_size=2, filters=F.source_id == source_id))
 
-    assert found == chosen[::-1]
+    assert sorted(found) == sorted(chosen)
 
 
 @pytest.mark.parametrize("server", ["live"], indirect=True)

@@ -13,7 +13,7 @@ def json_of(request: Request, answer: Answer) -> Any:
     """The JSON in an answer. Raises BadAnswer; what claims to be JSON and is not may have been cut off."""
     try:
         return msgspec.json.decode(answer.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         media_type = answer.headers.get("content-type", "")
         is_json = "json" in media_type
         what = "broken JSON" if is_json else f"{media_type or 'something'}, not JSON"

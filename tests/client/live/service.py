@@ -276,7 +276,7 @@ class LiveService:
 
     def _list_pending(self, request: Request, version: Version) -> Answer:
         _check_gate(request, version)
-        answer = self._page(request, lambda document: document["completionStatus"] is None, "-created")
+        answer = self._page(request, lambda document: document["completionStatus"] is None, "")
         if answer.body == b"[]" and self.quirks.has_empty_204:
             headers = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
             answer = Answer(204, headers=headers)
