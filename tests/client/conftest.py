@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx2
 import pytest
 from tests.client.driven import Driven
 from tests.client.live.service import VERSIONS, LiveService
 from tests.contract.conftest import Installation, _contract_database, _portal, installed, new_task
 
 from windlass import AsyncClient, Client
-from windlass.server.api.task_patch import edit_of
 from windlass.server.model.task import CompletionStatus, Target, TargetType
 
 __all__ = ["_contract_database", "_portal"]
@@ -54,8 +54,9 @@ class Time:
 class Windlass:
     """Our server, and what tests do with it beside its clients; as LiveService has it."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, admin: httpx2.Client) -> None:
         self._installation = installation
+        self._admin = admin
         self.base_url = installation.url
         self.client_id, self.client_secret = installation.credentials()
 
@@ -73,8 +74,7 @@ class Windlass:
     def change(self, task_id: str, **members: Any) -> None:
         """Change a task's document, as the work on it does."""
         operations = [{"op": "replace", "path": f"/{name}", "value": value} for name, value in members.items()]
-        edit = edit_of(json.dumps(operations).encode())
-        self._installation.call(self._installation.application.tasks.edit, task_id, edit)
+        self._admin.patch(f"/task-status/{task_id}", json=operations).raise_for_status()
 
     def remove(self, task_id: str) -> None:
         """Forget a task, as retention does."""
@@ -93,10 +93,18 @@ def _installation(_contract_database, _portal, checked):
         yield installation
 
 
+@pytest.fixture(scope="session")
+def _admin(_installation):
+    """Whoever works on tasks beside the test's client."""
+    headers = {"Authorization": f"Bearer {_installation.token()}"}
+    with httpx2.Client(base_url=f"{_installation.url}/beta", headers=headers) as admin:
+        yield admin
+
+
 @pytest.fixture
-def windlass_server(_installation):
+def windlass_server(_installation, _admin):
     _installation.execute("DELETE FROM task")
-    return Windlass(_installation)
+    return Windlass(_installation, _admin)
 
 
 @pytest.fixture
