@@ -154,4 +154,6 @@ def _upload(file: Path | str | bytes | BinaryIO | None, on_progress: OnProgress 
             return Upload(file, "upload", on_progress)
         case _:
             name = getattr(file, "name", None)
-            return Upload(file, Path(name).name if isinstance(name, str) else "upload", on_progress)
+            # What can be read only once is read now, for it may have to be sent twice.
+            content = file if file.seekable() else file.read()
+            return Upload(content, Path(name).name if isinstance(name, str) else "upload", on_progress)

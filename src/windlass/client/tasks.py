@@ -18,6 +18,7 @@ from windlass.client.protocol import Answer, Conversation, Repeat, Request
 JsonPatch = Sequence[Mapping[str, Any]]
 
 IS_PENDING = Filter.raw("completionStatus isnull")
+_NEWEST_FIRST = "-created"  # Always said: a server that is not asked for an order need not have one.
 
 
 def get_task_status(session: Session, task_id: str) -> Conversation[TaskStatus]:
@@ -45,7 +46,11 @@ def get_task_status_list(
     limit: 250 at most. count: have the server count all that match, for `total_count`. filters: built with F, or text.
     sorters: `created` or `-created`. See `iterate` for all pages.
     """
-    request = Request(method="GET", path=path_of(session), query=_query(offset, limit, count, filters, sorters))
+    request = Request(
+        method="GET",
+        path=path_of(session),
+        query=_query(offset, limit, count, filters, sorters or _NEWEST_FIRST),
+    )
     return session.ask(request, lambda answer: page_of(request, answer))
 
 
@@ -174,7 +179,7 @@ def _pending(session: Session, method: str, offset: int, limit: int, count: bool
         return Request(
             method=method, path=path_of(session, below="/pending-tasks"), query=_query(offset, limit, count, None, None)
         )
-    return Request(method=method, path=path_of(session), query=_query(offset, limit, count, IS_PENDING, None))
+    return Request(method=method, path=path_of(session), query=_query(offset, limit, count, IS_PENDING, _NEWEST_FIRST))
 
 
 def _query(offset: int, limit: int, count: bool, filters: str | Filter | None, sorters: str | None) -> dict[str, str]:
