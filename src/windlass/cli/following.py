@@ -5,11 +5,37 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from windlass.cli.output import progress_bars, styled_status
+from windlass.cli.output import err
+from windlass.cli.text import clean_line
 from windlass.client import Client
 
 _POLL_S = 0.15
+STATUS_STYLES = {
+    "SUCCESS": "green",
+    "WARNING": "yellow",
+    "ERROR": "red",
+    "TERMINATED": "magenta",
+    "TEMPERROR": "red",
+}
+
+
+def progress_bars() -> Progress:
+    """Live bars on standard error, one a task."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=32),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        console=err(),
+    )
+
+
+def styled_status(status: str | None) -> str:
+    """A completion status in its colour."""
+    return f"[{STATUS_STYLES.get(status or '', 'cyan')}]{status or 'pending'}[/]"
 
 
 def follow(client: Client, task_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -26,9 +52,9 @@ def follow(client: Client, task_ids: Sequence[str]) -> list[dict[str, Any]]:
                 final = status["completionStatus"]
                 bars.update(
                     row,
-                    description=escape(status["uniqueName"]),
+                    description=escape(clean_line(status["uniqueName"])),
                     completed=status["percentComplete"],
-                    note=styled_status(final) if final else escape(status["progress"] or ""),
+                    note=styled_status(final) if final else escape(clean_line(status["progress"] or "")),
                 )
                 if final:
                     bars.stop_task(row)
