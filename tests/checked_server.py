@@ -15,7 +15,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
+import httpx2
 import jsonschema_rs
 
 from windlass.cli import main
@@ -61,7 +61,7 @@ class Checked:
         await self._app(scope, receive, checked)
 
     async def _served(self, path: str) -> dict[str, Any]:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(self._app), base_url="http://server") as client:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(self._app), base_url="http://server") as client:
             return (await client.get(path)).raise_for_status().json()
 
 

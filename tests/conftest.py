@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 
 from windlass.server import app
@@ -173,7 +173,7 @@ def start(environment: dict[str, str], checked: list[str]) -> Iterator[Callable[
         server.process.stdout.close()
 
 
-class Api(httpx.Client):
+class Api(httpx2.Client):
     """An HTTP client with a token, below `/beta`."""
 
     def __init__(self, server_url: str, token: str) -> None:
@@ -219,6 +219,6 @@ def sign_in(url: str, credentials: dict[str, str]) -> Api:
         "client_id": credentials["SAIL_CLIENT_ID"],
         "client_secret": credentials["SAIL_CLIENT_SECRET"],
     }
-    answer = httpx.post(f"{url}/oauth/token", data=form)
+    answer = httpx2.post(f"{url}/oauth/token", data=form)
     assert answer.status_code == 200, answer.text
     return Api(url, answer.json()["access_token"])

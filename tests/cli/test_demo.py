@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from windlass.server import app
@@ -82,7 +82,7 @@ def test_without_once_it_serves_until_interrupted_and_says_what_to_try(demo, dat
             break
     url = re.search(r"http://127\.0\.0\.1:\d+", lines[-1])
     kept = dict(line.removeprefix("export ").split("=") for line in (data_dir / "demo.env").read_text().splitlines())
-    answer = httpx.post(
+    answer = httpx2.post(
         f"{kept['SAIL_BASE_URL']}/oauth/token",
         auth=(kept["SAIL_CLIENT_ID"], kept["SAIL_CLIENT_SECRET"]),
         data={"grant_type": "client_credentials"},

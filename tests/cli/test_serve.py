@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from tests.conftest import sign_in
 
@@ -132,7 +132,7 @@ def test_the_database_stays_while_another_server_uses_it(embedded_environment: P
 
     first.stop()
 
-    assert httpx.post(f"{second.url}/oauth/token", data={"grant_type": "client_credentials"}).status_code == 401
+    assert httpx2.post(f"{second.url}/oauth/token", data={"grant_type": "client_credentials"}).status_code == 401
     second.stop()
     assert not embedded.status(embedded_environment).is_running
 
@@ -186,7 +186,7 @@ def test_the_server_starts_its_database_again_when_that_is_killed(embedded_envir
 
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        answer = httpx.post(f"{server.url}/oauth/token", auth=("a", "b"), data={"grant_type": "client_credentials"})
+        answer = httpx2.post(f"{server.url}/oauth/token", auth=("a", "b"), data={"grant_type": "client_credentials"})
         if answer.status_code == 401:
             break
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

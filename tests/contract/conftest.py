@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-import httpx
+import httpx2
 import msgspec
 import psutil
 import pytest
@@ -257,15 +257,15 @@ def no_tasks(installation: Installation) -> None:
 
 
 @pytest.fixture(scope="session")
-def anyone(installation: Installation) -> Iterator[httpx.Client]:
+def anyone(installation: Installation) -> Iterator[httpx2.Client]:
     """An HTTP client without a token, at the server's root."""
-    with httpx.Client(base_url=installation.url, timeout=30) as client:
+    with httpx2.Client(base_url=installation.url, timeout=30) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-def admin(installation: Installation) -> Iterator[httpx.Client]:
+def admin(installation: Installation) -> Iterator[httpx2.Client]:
     """An HTTP client with the token of an administrator, below `/beta`."""
     headers = {"Authorization": f"Bearer {installation.token()}"}
-    with httpx.Client(base_url=f"{installation.url}/beta", headers=headers, timeout=30) as client:
+    with httpx2.Client(base_url=f"{installation.url}/beta", headers=headers, timeout=30) as client:
         yield client

@@ -2,7 +2,7 @@
 
 import json
 
-import httpx
+import httpx2
 import pytest
 from starlette.responses import JSONResponse
 from tests.checked_server import Check, Checked
@@ -142,9 +142,9 @@ async def test_a_breach_is_written_down_before_the_answer_is_sent(documents, tas
         return noted
 
     seen: list[bool] = []
-    transport = httpx.ASGITransport(Checked(broken, written))
+    transport = httpx2.ASGITransport(Checked(broken, written))
 
-    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://server") as client:
         assert (await client.get(PATH)).status_code == 200
 
     assert seen == [False, True]

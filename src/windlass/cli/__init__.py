@@ -17,6 +17,7 @@ _COMMANDS = {
     "serve": ("windlass.cli.serve:serve", "Serve the API, and run tasks."),
     "worker": ("windlass.cli.serve:worker", "Run tasks without serving the API."),
     "migrate": ("windlass.cli.serve:migrate", "Bring the database's schema up to date."),
+    "task": ("windlass.cli.tasks:task", "See, change, start and watch tasks."),
     "client": ("windlass.cli.clients:client", "Make API clients."),
     "source": ("windlass.cli.sources:source", "Register sources and aggregate them."),
     "sample": ("windlass.cli.sample:sample", "Fill the store with plausible tasks of the last 80 days."),

@@ -59,9 +59,12 @@ def create(
 
     made, secret = on_application(settings_of(data_dir, database_url), use)
 
-    def show(_: object) -> None:
+    def show(made: Client) -> None:
         click.echo(f"{clean_line(made.name)} may now use the API with these; the secret is not shown again.", err=True)
         click.echo(f"export SAIL_CLIENT_ID={made.id}")
         click.echo(f"export SAIL_CLIENT_SECRET={secret}")
 
-    write_object({"clientId": made.id, "clientSecret": secret}, output, columns=("clientId", "clientSecret"), show=show)
+    def data(made: Client) -> dict[str, str]:
+        return {"clientId": made.id, "clientSecret": secret}
+
+    write_object(made, output, columns=("clientId", "clientSecret"), data=data, show=show)

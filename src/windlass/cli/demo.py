@@ -5,15 +5,14 @@ import shlex
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
 from windlass.cli.backend import log_to_stderr, run, settings_of
 from windlass.cli.exits import ExitStatus
-from windlass.cli.following import follow, went_well
+from windlass.cli.following import follow
 from windlass.cli.output import print_json
-from windlass.client import Client, ClientError
+from windlass.client import Client, ClientError, TaskStatus
 from windlass.server import app
 from windlass.server.config import Settings
 from windlass.server.model.principal import ALL_SCOPES, UserLevel
@@ -53,11 +52,11 @@ def demo(once: bool, port: int, data_dir: Path | None) -> None:
     statuses = run(_demonstrate(settings, _free_port(port), once=once))
     if not statuses:
         raise click.exceptions.Exit(ExitStatus.INTERRUPTED)  # Interrupted before there was anything to tell.
-    if not all(went_well(status) for status in statuses):
+    if not all(status.is_successful for status in statuses):
         raise click.exceptions.Exit(ExitStatus.FAILED)
 
 
-async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[dict[str, Any]]:
+async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[TaskStatus]:
     """Serve while the demonstration runs, and on until Ctrl-C unless it is to end with it."""
     stop = asyncio.Event()
     started: list[tuple[app.Application, str]] = []
@@ -103,15 +102,15 @@ async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[dic
         await serving
 
 
-def _show(url: str, client_id: str, secret: str, source: Source) -> list[dict[str, Any]]:
+def _show(url: str, client_id: str, secret: str, source: Source) -> list[TaskStatus]:
     """Launch both aggregations through the API, follow them live, and print how they ended."""
     click.echo(f"Serving the Task Management API on {url}; aggregating the accounts of this machine:", err=True)
     with Client(url, client_id, secret) as api:
         _wait_until_idle(api, source)
         tasks = [api.load_accounts(source.id), api.load_entitlements(source.id)]
-        statuses = follow(api, [task["id"] for task in tasks])
+        statuses = follow(api, [task.id for task in tasks])
     for status in statuses:
-        print_json(status)
+        print_json(status.raw)
     return statuses
 
 
@@ -119,8 +118,8 @@ def _wait_until_idle(api: Client, source: Source) -> None:
     """Let aggregations end that an interrupted demo left behind: each would refuse the ones to come."""
     deadline = time.monotonic() + _IDLE_TIMEOUT_S
     while time.monotonic() < deadline:
-        targets = [task["target"] for task in api.get_pending_tasks()]
-        if not any(target and target["id"] == source.id for target in targets):
+        targets = [task.target for task in api.get_pending_tasks()]
+        if not any(target and target.id == source.id for target in targets):
             return
         time.sleep(_IDLE_POLL_S)
 

@@ -90,12 +90,10 @@ def status_of(error: Exception) -> int:
         return error.status
     if isinstance(error, click.ClickException):
         return error.exit_code
-    if isinstance(error, ModuleNotFoundError | OSError):
-        return ExitStatus.MISUSED if _is_foreseen(error) else ExitStatus.FAILED
     for status, kinds in _kinds():
         if isinstance(error, kinds):
             return status
-    return ExitStatus.FAILED
+    return ExitStatus.MISUSED if _is_foreseen(error) else ExitStatus.FAILED
 
 
 def _kinds() -> list[tuple[ExitStatus, tuple[type[Exception], ...]]]:
@@ -104,8 +102,12 @@ def _kinds() -> list[tuple[ExitStatus, tuple[type[Exception], ...]]]:
     from windlass.server import errors as server
 
     return [
-        (ExitStatus.UNREACHABLE, (client.Unreachable, server.DatabaseError)),
-        (ExitStatus.NOT_FOUND, (server.NotFound,)),
+        (ExitStatus.TIMED_OUT, (client.WaitTimeout,)),
+        (
+            ExitStatus.UNREACHABLE,
+            (client.Unreachable, client.BadAnswer, client.ServerError, client.TooManyRequests, server.DatabaseError),
+        ),
+        (ExitStatus.NOT_FOUND, (client.NotFound, server.NotFound)),
         (ExitStatus.REFUSED, (client.ApiError, server.RequestRefused)),
         (ExitStatus.MISUSED, (client.ClientError, server.ConfigurationError)),
         (ExitStatus.FAILED, (server.WindlassError,)),
@@ -113,14 +115,12 @@ def _kinds() -> list[tuple[ExitStatus, tuple[type[Exception], ...]]]:
 
 
 def _is_foreseen(error: Exception) -> bool:
-    """The message of the error is a sentence for people."""
-    if isinstance(error, click.ClickException):
-        return True
+    """The message of the error is meant for people, or can be made so."""
     if isinstance(error, ModuleNotFoundError):
         return not (error.name or "windlass").startswith("windlass")
-    if isinstance(error, OSError):
-        return error.filename is not None
-    return any(isinstance(error, kinds) for _, kinds in _kinds())
+    if any(isinstance(error, kinds) for _, kinds in _kinds()):
+        return True
+    return isinstance(error, OSError) and error.filename is not None
 
 
 def _say(error: Exception) -> None:
@@ -136,19 +136,19 @@ def _say(error: Exception) -> None:
 def _sentence(error: Exception) -> str:
     if isinstance(error, click.ClickException):
         return error.format_message()
-    if isinstance(error, ModuleNotFoundError) and _is_foreseen(error):
+    if not _is_foreseen(error):
+        return (
+            f"Windlass failed in a way nobody foresaw ({type(error).__name__}: {error}). "
+            "Please report it, with what the same command prints after `windlass --debug`."
+        )
+    if isinstance(error, ModuleNotFoundError):
         return (
             f"This command needs {error.name}, which the light install leaves out; "
             "install Windlass with its extra `server`."
         )
-    if isinstance(error, OSError) and _is_foreseen(error):
+    if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}."
-    if _is_foreseen(error):
-        return str(error)
-    return (
-        f"Windlass failed in a way nobody foresaw ({type(error).__name__}: {error}). "
-        "Please report it, with what the same command prints after `windlass --debug`."
-    )
+    return str(error)
 
 
 def _leave_quietly() -> int:

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -28,8 +28,8 @@ def database_options(command: Command) -> Command:
     )(command)
 
 
-def output_options(*, on_pipe: str) -> Callable[[Command], Command]:
-    """`--output` and its short form `--json`; the command's `output` is one of FORMATS.
+def output_options(*, on_pipe: str, forms: Sequence[str] = FORMATS) -> Callable[[Command], Command]:
+    """`--output` and its short form `--json`; the command's `output` is one of the forms.
 
     on_pipe: what programs get that do not ask; a person gets a table.
     """
@@ -38,16 +38,22 @@ def output_options(*, on_pipe: str) -> Callable[[Command], Command]:
         context.meta[__name__] = "json" if is_json else None
 
     def choose(context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
-        return value or context.meta[__name__] or ("table" if sys.stdout.isatty() else on_pipe)
+        return value or context.meta.get(__name__) or ("table" if sys.stdout.isatty() else on_pipe)
 
     otherwise = "" if on_pipe == "table" else f" Otherwise a table on a terminal, {on_pipe} elsewhere."
 
     def decorate(command: Command) -> Command:
-        command = click.option(
-            "--json", is_flag=True, is_eager=True, expose_value=False, callback=note, help="The same as --output json."
-        )(command)
+        if "json" in forms:
+            command = click.option(
+                "--json",
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=note,
+                help="The same as --output json.",
+            )(command)
         return click.option(
-            "-o", "--output", type=click.Choice(FORMATS), callback=choose, help=f"How to print it.{otherwise}"
+            "-o", "--output", type=click.Choice(forms), callback=choose, help=f"How to print it.{otherwise}"
         )(command)
 
     return decorate

@@ -9,8 +9,9 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from io import TextIOWrapper
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json", "jsonl", "csv")
 Object = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @cache
@@ -51,26 +53,33 @@ def hint(sentence: str) -> None:
 
 
 def write_objects(
-    objects: Iterable[Object], form: str, *, columns: Sequence[str], show: Callable[[list[Any]], None]
+    things: Iterable[T],
+    form: str,
+    *,
+    columns: Sequence[str],
+    data: Callable[[T], Object],
+    show: Callable[[list[T]], None],
 ) -> None:
-    """Print objects, one by one as they come, unless a person gets a table of them.
+    """Print things, one by one as they come, unless a person gets a table of them.
 
-    columns: of CSV, as `key` or `key.key`; show: prints the table.
+    columns: of CSV, as `key` or `key.key`; data: a thing as programs get it; show: prints the table.
     """
     if form == "table":
-        show(list(objects))
+        show(list(things))
     else:
-        write_data(objects, form, columns=columns, file=_data_out())
+        write_data(map(data, things), form, columns=columns, file=data_out())
 
 
-def write_object(value: Object, form: str, *, columns: Sequence[str], show: Callable[[Any], None]) -> None:
-    """Print one object; show: prints it for people."""
+def write_object(
+    thing: T, form: str, *, columns: Sequence[str], data: Callable[[T], Object], show: Callable[[T], None]
+) -> None:
+    """Print one thing; show: prints it for people."""
     if form == "table":
-        show(value)
+        show(thing)
     elif form == "json":
-        print_json(value)
+        print_json(data(thing))
     else:
-        write_data([value], form, columns=columns, file=_data_out())
+        write_data([data(thing)], form, columns=columns, file=data_out())
 
 
 def write_data(objects: Iterable[Object], form: str, *, columns: Sequence[str], file: TextIO) -> None:
@@ -99,7 +108,7 @@ def print_json(value: Any) -> None:
         JSONHighlighter().highlight(coloured)
         out().print(coloured)
     else:
-        _data_out().write(text + "\n")
+        data_out().write(text + "\n")
 
 
 def _write_list(objects: Iterable[Object], file: TextIO) -> None:
@@ -129,8 +138,11 @@ def cell(value: Object, column: str) -> str:
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
-def _data_out() -> TextIO:
-    """Standard output for programs: JSON and CSV are UTF-8, whatever the terminal's encoding is."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+def data_out(*, is_live: bool = False) -> TextIO:
+    """Standard output for programs: JSON and CSV are UTF-8, whatever the terminal's encoding is.
+
+    is_live: each line is handed on at once.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=is_live)
     return sys.stdout

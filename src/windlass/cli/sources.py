@@ -3,7 +3,6 @@
 `load-*` speak HTTP through the client; the others work on the database, and import it when they are called.
 """
 
-import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +15,7 @@ from windlass.cli.output import print_json, write_object, write_objects
 from windlass.cli.text import clean, clean_line
 
 if TYPE_CHECKING:
-    from windlass.client import Client
+    from windlass.client import Client, LoadTask
     from windlass.server.model.source import Source
     from windlass.server.service.sources import Sources
 
@@ -75,12 +74,12 @@ def create(
         settings[key] = value
     made = _use(data_dir, database_url, lambda sources: sources.create(name, connector, settings))
 
-    def show(shown: dict[str, Any]) -> None:
+    def show(made: "Source") -> None:
         needs_file = connect(made.connector, made.settings).needs_upload(Kind.ACCOUNT)
-        click.echo(f"Registered {clean_line(shown['name'])}. Aggregate it with:", err=True)
+        click.echo(f"Registered {clean_line(made.name)}. Aggregate it with:", err=True)
         click.echo(f"windlass source load-accounts {made.id}{' --file FILE' if needs_file else ''} --wait")
 
-    write_object(_object(made), output, columns=_COLUMNS, show=show)
+    write_object(made, output, columns=_COLUMNS, data=_object, show=show)
 
 
 @source.command("list")
@@ -95,7 +94,7 @@ def list_sources(output: str, data_dir: Path | None, database_url: str | None) -
       windlass source list --output csv
     """
     sources = _use(data_dir, database_url, lambda sources: sources.list())
-    write_objects(map(_object, sources), output, columns=_COLUMNS, show=_show_list)
+    write_objects(sources, output, columns=_COLUMNS, data=_object, show=_show_list)
 
 
 @source.command()
@@ -110,7 +109,7 @@ def show(source_id: str, output: str, data_dir: Path | None, database_url: str |
       windlass source show 0193c1a2a1b07001800000000000abcd
     """
     found = _use(data_dir, database_url, lambda sources: sources.get(source_id))
-    write_object(_object(found), output, columns=_COLUMNS, show=_show_one)
+    write_object(found, output, columns=_COLUMNS, data=_object, show=_show_one)
 
 
 @source.command()
@@ -183,18 +182,18 @@ def load_entitlements(source_id: str, file: Path | None, wait: bool) -> None:
     _load(wait, lambda api: api.load_entitlements(source_id, file))
 
 
-def _load(wait: bool, launch: "Callable[[Client], dict[str, Any]]") -> None:
-    from windlass.cli.following import follow, went_well
+def _load(wait: bool, launch: "Callable[[Client], LoadTask]") -> None:
+    from windlass.cli.following import follow
     from windlass.client import Client
 
-    with Client.from_environment(os.environ) as api:
+    with Client() as api:
         task = launch(api)
         if not wait:
-            print_json(task)
+            print_json(task.raw)
             return
-        status = follow(api, [task["id"]])[0]
-    print_json(status)
-    if not went_well(status):
+        (status,) = follow(api, [task.id])
+    print_json(status.raw)
+    if not status.is_successful:
         raise click.exceptions.Exit(ExitStatus.FAILED)
 
 
@@ -216,11 +215,7 @@ def _object(found: "Source") -> dict[str, Any]:
     return {"id": found.id, "name": found.name, "connector": found.connector, "settings": dict(found.settings)}
 
 
-def _settings(found: dict[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in found["settings"].items())
-
-
-def _show_list(sources: list[dict[str, Any]]) -> None:
+def _show_list(sources: "list[Source]") -> None:
     from windlass.cli.tables import Column, print_table
 
     columns = (
@@ -229,11 +224,15 @@ def _show_list(sources: list[dict[str, Any]]) -> None:
         Column(heading="ID"),
         Column(heading="SETTINGS", rank=2, least=16),
     )
-    print_table(columns, [(each["name"], each["connector"], each["id"], _settings(each)) for each in sources])
+    rows = []
+    for each in sources:
+        settings = " ".join(f"{name}={value}" for name, value in each.settings.items())
+        rows.append((each.name, each.connector, each.id, settings))
+    print_table(columns, rows)
 
 
-def _show_one(found: dict[str, Any]) -> None:
+def _show_one(found: "Source") -> None:
     from windlass.cli.tables import print_facts
 
-    settings = [(f"setting {name}", value) for name, value in found["settings"].items()]
-    print_facts([("name", found["name"]), ("id", found["id"]), ("connector", found["connector"]), *settings])
+    settings = [(f"setting {name}", value) for name, value in found.settings.items()]
+    print_facts([("name", found.name), ("id", found.id), ("connector", found.connector), *settings])

@@ -43,7 +43,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
 def print_facts(facts: Sequence[tuple[str, Text | str]]) -> None:
     """Print one thing: what is known of it, a line each; a name without a value is left out."""
     told = [(name, _text(value)) for name, value in facts]
-    widest = max(len(name) for name, value in told if value)
+    widest = max((len(name) for name, value in told if value), default=0)
     for name, value in told:
         if value:
             out().print(Text(f"{name:>{widest}}", style="dim") + Text(" " * _GAP) + value)

@@ -1,6 +1,77 @@
-"""The client of the Task Management API. Imports nothing of the server."""
+"""The client of the Task Management API. Imports nothing of the server.
 
-from windlass.client.errors import ApiError, ClientError, Unreachable
-from windlass.client.transport import Client
+clients                  Client, AsyncClient: the operations as methods
+watching                 tasks as they change
+waiting                  until a task has ended
+paging                   all tasks of a list
+launches | tasks         the operations of the API
+exchange                 one request and its answer: token, repetition
+models filters           what is answered, what is asked for
+configuration versions   where, and which
+transport                carries out, by blocking or by awaiting, what the others ask for
+protocol  errors         how they ask, and what can go wrong
+"""
 
-__all__ = ["ApiError", "Client", "ClientError", "Unreachable"]
+from windlass.client.clients import AsyncClient, Client
+from windlass.client.errors import (
+    ApiError,
+    BadAnswer,
+    BadRequest,
+    ClientError,
+    ConfigurationError,
+    Forbidden,
+    NotFound,
+    PreconditionFailed,
+    ServerError,
+    TooManyRequests,
+    Unauthorized,
+    Unreachable,
+    WaitTimeout,
+    WrongCredentials,
+)
+from windlass.client.filters import F, Filter
+from windlass.client.models import (
+    CompletionStatus,
+    Headers,
+    LoadTask,
+    Message,
+    MessageType,
+    Page,
+    Return,
+    Target,
+    TaskDefinition,
+    TaskStatus,
+    TaskType,
+)
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "BadAnswer",
+    "BadRequest",
+    "Client",
+    "ClientError",
+    "CompletionStatus",
+    "ConfigurationError",
+    "F",
+    "Filter",
+    "Forbidden",
+    "Headers",
+    "LoadTask",
+    "Message",
+    "MessageType",
+    "NotFound",
+    "Page",
+    "PreconditionFailed",
+    "Return",
+    "ServerError",
+    "Target",
+    "TaskDefinition",
+    "TaskStatus",
+    "TaskType",
+    "TooManyRequests",
+    "Unauthorized",
+    "Unreachable",
+    "WaitTimeout",
+    "WrongCredentials",
+]

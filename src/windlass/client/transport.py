@@ -1,145 +1,285 @@
-"""A client that speaks HTTP: fetches its token when it is first needed, and again when it is refused.
+"""Carries out the steps of conversations: over HTTP, by blocking or by awaiting. Owns the HTTP library.
 
-Source: wire contract §2, §5 and §6.
+Knows nothing of what is said, nor of tokens; sends each request once.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+import asyncio
+import ssl
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, nullcontext
+from io import SEEK_END, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import quote
+from typing import Any, BinaryIO, TypeVar
 
-import httpx
+import httpx2
+import msgspec
 
-from windlass.client.errors import ApiError, ClientError, Unreachable
+from windlass.client.errors import ClientError, ConfigurationError
+from windlass.client.protocol import (
+    Answer,
+    Conversation,
+    Exclusively,
+    Items,
+    NoAnswer,
+    Pause,
+    Receive,
+    Request,
+    Send,
+    Stream,
+    Upload,
+)
 
-_TIMEOUT_S = 30.0
+T = TypeVar("T")
+
+# Servers close connections that idle for 5 s or more; one that is reused just then breaks under the request.
+_LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4.0)
+_UNTAKEN = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+_EVENTS = "text/event-stream"
 
 
-class Client:
-    """Talks to one server under one client id. Close it, or use it in a `with` block."""
+class Settings(msgspec.Struct, frozen=True):
+    """How to reach the server. timeout_s: for connecting, and for each silence. ca_bundle: a file of certificates."""
 
-    def __init__(self, base_url: str, client_id: str, client_secret: str) -> None:
-        """Take the address and the credentials; nothing is sent yet. Raises ClientError for an address that is none."""
-        if not base_url.startswith(("http://", "https://")):
-            raise ClientError(f"The base URL is {base_url!r}; it must begin with http:// or https://.")
-        self._credentials = {"client_id": client_id, "client_secret": client_secret}
+    base_url: str
+    timeout_s: float
+    proxy: str | None
+    ca_bundle: Path | None
+
+    def options(self) -> dict[str, Any]:
+        """What both HTTP clients take. Raises ConfigurationError."""
         try:
-            self._http = httpx.Client(base_url=base_url.rstrip("/"), timeout=_TIMEOUT_S)
-        except httpx.InvalidURL as error:
-            raise ClientError(f"The base URL is {base_url!r}, which is none: {error}.") from error
-        self._token: str | None = None
+            verify = True if self.ca_bundle is None else ssl.create_default_context(cafile=self.ca_bundle)
+        except OSError as error:
+            raise ConfigurationError(f"The certificates in {self.ca_bundle} cannot be read: {error}.") from error
+        return {
+            "base_url": self.base_url,
+            "timeout": self.timeout_s,
+            "proxy": self.proxy,
+            "verify": verify,
+            "limits": _LIMITS,
+        }
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> "Client":
-        """A client from the SAIL_* variables. Raises ClientError naming the one that is missing."""
-        names = ("SAIL_BASE_URL", "SAIL_CLIENT_ID", "SAIL_CLIENT_SECRET")
-        for name in names:
-            if not environ.get(name):
-                raise ClientError(
-                    f"{name} is not set. `windlass client create NAME` makes a client id and secret; "
-                    "`windlass demo` keeps its own, with the address, in the file demo.env of its data folder."
-                )
-        return cls(*(environ[name] for name in names))
 
-    def __enter__(self) -> "Client":
-        return self
+class Sender:
+    """Carries out steps by blocking, in several threads at a time if need be. sleep: what carries out a Pause."""
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __init__(self, settings: Settings) -> None:
+        self._timeout_s = settings.timeout_s
+        with _sensible(settings):
+            self._http = httpx2.Client(**settings.options())
+        self._turn = threading.Lock()
+        self.sleep: Callable[[float], object] = time.sleep
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def get_task_status(self, task_id: str) -> dict[str, Any]:
-        """One task's TaskStatus. Raises ApiError, Unreachable; so do all that follow."""
-        status: dict[str, Any] = self._call("GET", f"/beta/task-status/{quote(task_id, safe='')}")
-        return status
+    def run(self, conversation: Conversation[T]) -> T:
+        """Hold the conversation; what it returns."""
+        with closing(conversation), ExitStack() as streams:
+            result = None
+            try:
+                while True:
+                    result = self._carry_out(_next_step(conversation, result), streams)
+            except StopIteration as end:
+                value: T = end.value
+                return value
 
-    def get_pending_tasks(self) -> list[dict[str, Any]]:
-        """The newest TaskStatus objects of tasks that have not ended, 250 at most."""
-        statuses: list[dict[str, Any]] = self._call("GET", "/beta/task-status/pending-tasks")
-        return statuses
+    def iterate(self, stream: Stream[T]) -> Iterator[T]:
+        """Hold the conversation; what it hands on, as it comes."""
+        with closing(stream), ExitStack() as streams:
+            result = None
+            while True:
+                try:
+                    step = _next_step(stream, result)
+                except StopIteration:
+                    return
+                if isinstance(step, Items):
+                    result = None
+                    yield from step.items
+                else:
+                    result = self._carry_out(step, streams)
 
-    def load_accounts(
-        self, source_id: str, file: Path | None = None, *, disable_optimization: bool = False
-    ) -> dict[str, Any]:
-        """Start an account aggregation; its load task. file: sent as the source's content."""
-        fields = {"disableOptimization": "true"} if disable_optimization else {}
-        answer = self._load(f"/beta/sources/{quote(source_id, safe='')}/load-accounts", file, fields)
-        task: dict[str, Any] = answer["task"]
-        return task
-
-    def load_entitlements(self, source_id: str, file: Path | None = None) -> dict[str, Any]:
-        """Start an entitlement aggregation; its load task. file: sent as the source's content."""
-        return self._load(f"/beta/sources/{quote(source_id, safe='')}/load-entitlements", file, {})
-
-    def _load(self, path: str, file: Path | None, fields: dict[str, str]) -> dict[str, Any]:
+    def _carry_out(self, step: Any, streams: ExitStack) -> Any:
+        """What came of a step: its result, or the error to be raised where it was asked for."""
         try:
-            content = file.open("rb") if file else None
-        except OSError as error:
-            raise ClientError(f"{file} cannot be read: {error.strerror}.") from error
-        with content or nullcontext():
-            task: dict[str, Any] = self._call("POST", path, data=fields, file=content)
-            return task
+            match step:
+                case Send():
+                    return self._send(step, streams)
+                case Receive():
+                    with _translated():
+                        return next(step.stream, b"")
+                case Pause():
+                    return self.sleep(step.duration_s)
+                case Exclusively():
+                    with self._turn:
+                        return self.run(step.conversation)
+        except (NoAnswer, ClientError) as error:
+            return error
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        data: dict[str, str] | None = None,
-        file: BinaryIO | None = None,
-    ) -> Any:
-        def send() -> httpx.Response:
-            if file is not None:
-                file.seek(0)
-            return self._http.request(
-                method,
-                path,
-                headers={"Authorization": f"Bearer {self._token}"},
-                data=data or None,
-                files={"file": (Path(file.name).name, file)} if file else None,
-            )
+    def _send(self, step: Send, streams: ExitStack) -> Answer:
+        with ExitStack() as files, _translated():
+            response = self._http.send(_built(self._http, step.request, self._timeout_s, files), stream=True)
+            if step.is_streamed and _is_stream(response):
+                streams.callback(response.close)
+                return _answer(response, b"", response.iter_bytes())
+            return _answer(response, response.read())
 
-        if self._token is None:
-            self._authenticate()
-        response = self._answered(send)
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            self._authenticate()
-            response = self._answered(send)
-        return _content(response)
 
-    def _authenticate(self) -> None:
-        form = {"grant_type": "client_credentials", **self._credentials}
-        response = self._answered(lambda: self._http.post("/oauth/token", data=form))
-        self._token = _content(response)["access_token"]
+class AsyncSender:
+    """Carries out steps by awaiting. sleep: what carries out a Pause."""
 
-    def _answered(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+    def __init__(self, settings: Settings) -> None:
+        self._timeout_s = settings.timeout_s
+        with _sensible(settings):
+            self._http = httpx2.AsyncClient(**settings.options())
+        self._turn = asyncio.Lock()
+        self.sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def run(self, conversation: Conversation[T]) -> T:
+        """Hold the conversation; what it returns."""
+        with closing(conversation):
+            async with AsyncExitStack() as streams:
+                result = None
+                try:
+                    while True:
+                        result = await self._carry_out(_next_step(conversation, result), streams)
+                except StopIteration as end:
+                    value: T = end.value
+                    return value
+
+    async def iterate(self, stream: Stream[T]) -> AsyncIterator[T]:
+        """Hold the conversation; what it hands on, as it comes."""
+        with closing(stream):
+            async with AsyncExitStack() as streams:
+                result = None
+                while True:
+                    try:
+                        step = _next_step(stream, result)
+                    except StopIteration:
+                        return
+                    if isinstance(step, Items):
+                        result = None
+                        for item in step.items:
+                            yield item
+                    else:
+                        result = await self._carry_out(step, streams)
+
+    async def _carry_out(self, step: Any, streams: AsyncExitStack) -> Any:
+        """What came of a step: its result, or the error to be raised where it was asked for."""
         try:
-            return send()
-        except httpx.HTTPError as error:
-            raise Unreachable(
-                f"{self._http.base_url} does not answer ({error or type(error).__name__}); is the server running?"
-            ) from error
+            match step:
+                case Send():
+                    return await self._send(step, streams)
+                case Receive():
+                    with _translated():
+                        return await anext(step.stream, b"")
+                case Pause():
+                    return await self.sleep(step.duration_s)
+                case Exclusively():
+                    async with self._turn:
+                        return await self.run(step.conversation)
+        except (NoAnswer, ClientError) as error:
+            return error
+
+    async def _send(self, step: Send, streams: AsyncExitStack) -> Answer:
+        with ExitStack() as files, _translated():
+            response = await self._http.send(_built(self._http, step.request, self._timeout_s, files), stream=True)
+            if step.is_streamed and _is_stream(response):
+                streams.push_async_callback(response.aclose)
+                return _answer(response, b"", response.aiter_bytes())
+            return _answer(response, await response.aread())
 
 
-def _content(response: httpx.Response) -> Any:
-    try:
-        content = response.json()
-    except ValueError as error:
-        raise ApiError(
-            f"The server answered {response.status_code} with something that is not JSON; is the base URL right?",
-            status=response.status_code,
-            tracking_id=response.headers.get("SLPT-Request-ID"),
-        ) from error
-    if response.is_success:
-        return content
-    causes = [cause["text"] for cause in content.get("causes") or content.get("messages") or ()]
-    words = " ".join(causes) or content.get("error_description") or content.get("error") or content.get("message")
-    raise ApiError(
-        f"The server refused ({response.status_code}): {words}",
-        status=response.status_code,
-        tracking_id=content.get("trackingId"),
+def _next_step(conversation: Generator[Any, Any, Any], result: Any) -> Any:
+    """What the conversation wants next, having been told what came of the step before; None begins it."""
+    return conversation.throw(result) if isinstance(result, Exception) else conversation.send(result)
+
+
+def _built(
+    http: httpx2.Client | httpx2.AsyncClient, request: Request, timeout_s: float, files: ExitStack
+) -> httpx2.Request:
+    """The request as the library wants it. files: closes what is opened for it."""
+    upload = request.upload
+    return http.build_request(
+        request.method,
+        request.path,
+        params=request.query or None,
+        headers=request.headers,
+        content=request.body,
+        data=request.form or None,
+        files={"file": (upload.name, files.enter_context(_opened(upload)))} if upload else None,
+        timeout=httpx2.Timeout(timeout_s, read=request.timeout_s or timeout_s),
     )
+
+
+@contextmanager
+def _opened(upload: Upload) -> Iterator[BinaryIO]:
+    content = upload.content
+    with (
+        content.open("rb")
+        if isinstance(content, Path)
+        else BytesIO(content)
+        if isinstance(content, bytes)
+        else nullcontext(content)
+    ) as file:
+        if file.seekable():
+            file.seek(0)
+        yield file if upload.on_progress is None else _Told(file, upload.on_progress)  # type: ignore[misc]
+
+
+class _Told:
+    """A file that tells how much of it has been read; of bytes, as few as the HTTP library needs."""
+
+    def __init__(self, file: BinaryIO, on_progress: Callable[[int, int], None]) -> None:
+        self._file = file
+        self._on_progress = on_progress
+        self._size = file.seek(0, SEEK_END)
+        self.seek = file.seek
+        self.tell = file.tell
+        file.seek(0)
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._on_progress(self._file.tell(), self._size)
+        return data
+
+
+def _answer(response: httpx2.Response, body: bytes, stream: object = None) -> Answer:
+    return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body, stream)
+
+
+def _is_stream(response: httpx2.Response) -> bool:
+    return response.is_success and response.headers.get("content-type", "").startswith(_EVENTS)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Have the HTTP library's errors be ours."""
+    try:
+        yield
+    except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol) as error:
+        raise ConfigurationError(f"The request cannot be sent: {error}.") from error
+    except httpx2.TimeoutException as error:
+        reason = f"it took too long ({type(error).__name__})"
+        raise NoAnswer(reason, is_untaken=isinstance(error, _UNTAKEN)) from error
+    except httpx2.RequestError as error:
+        raise NoAnswer(str(error) or type(error).__name__, is_untaken=isinstance(error, _UNTAKEN)) from error
+    except OSError as error:
+        raise ClientError(f"The file cannot be read: {error}.") from error
+
+
+@contextmanager
+def _sensible(settings: Settings) -> Iterator[None]:
+    """Have what the HTTP library does not understand of the settings be an error of ours."""
+    try:
+        yield
+    except (httpx2.InvalidURL, ValueError) as error:
+        where = f"base URL {settings.base_url!r}" + (f" or the proxy {settings.proxy!r}" if settings.proxy else "")
+        raise ConfigurationError(f"The {where} makes no sense: {error}.") from error

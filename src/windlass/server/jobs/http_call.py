@@ -6,7 +6,7 @@ them bears the task's id as its idempotency key.
 
 import asyncio
 
-import httpx
+import httpx2
 import msgspec
 
 from windlass.server.errors import InvalidRequest
@@ -21,7 +21,7 @@ _EXCERPT_CHARACTERS = 200
 _LOOK_INTERVAL_S = 0.1
 
 # Besides all that the service says of itself (5xx): it has no time for us at the moment.
-_PASSING = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS)
+_PASSING = (httpx2.codes.REQUEST_TIMEOUT, httpx2.codes.TOO_EARLY, httpx2.codes.TOO_MANY_REQUESTS)
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -42,9 +42,9 @@ async def run(job: JobContext) -> Outcome:
             job.report(f"Waiting for {call.service}", 0)
             await asyncio.wait([calling], timeout=_LOOK_INTERVAL_S)
         return _outcome(call, calling.result())
-    except (httpx.TimeoutException, TimeoutError):
+    except (httpx2.TimeoutException, TimeoutError):
         return _passing(f"{call.service} did not answer {call.method} {call.path} in time.")
-    except httpx.TransportError as error:
+    except httpx2.TransportError as error:
         return _passing(f"The call of {call.service} failed: {str(error).rstrip('.') or type(error).__name__}.")
     finally:
         calling.cancel()
@@ -59,9 +59,9 @@ async def _send(call: Call, *, idempotency_key: str) -> _Answer:
     }
     if call.body is not None:
         headers["Content-Type"] = "application/json"
-    timeout = httpx.Timeout(call.timeout_s, connect=min(call.timeout_s, _CONNECT_TIMEOUT_S))
+    timeout = httpx2.Timeout(call.timeout_s, connect=min(call.timeout_s, _CONNECT_TIMEOUT_S))
     async with (
-        httpx.AsyncClient(timeout=timeout, follow_redirects=False) as client,
+        httpx2.AsyncClient(timeout=timeout, follow_redirects=False) as client,
         asyncio.timeout(call.timeout_s),  # The library's own are for each part of the answer.
         client.stream(call.method, call.url, content=call.body, headers=headers) as response,
     ):
@@ -80,7 +80,7 @@ async def _send(call: Call, *, idempotency_key: str) -> _Answer:
 
 def _outcome(call: Call, answer: _Answer) -> Outcome:
     said = f"{call.service} answered {call.method} {call.path} with {_status_line(answer.status)}"
-    if httpx.codes.is_server_error(answer.status) or answer.status in _PASSING:
+    if httpx2.codes.is_server_error(answer.status) or answer.status in _PASSING:
         return _passing(f"{said}.")
     response = _object(answer)
     attributes: dict[str, object] = {"httpStatus": answer.status}
@@ -88,9 +88,9 @@ def _outcome(call: Call, answer: _Answer) -> Outcome:
     if response is not None:
         attributes["httpResponse"] = response
         returns.append(ReturnDetail("TASK_OUT_HTTP_RESPONSE", "httpResponse"))
-    if httpx.codes.is_success(answer.status):
+    if httpx2.codes.is_success(answer.status):
         return Outcome(status=CompletionStatus.SUCCESS, attributes=attributes, returns=tuple(returns))
-    if httpx.codes.is_redirect(answer.status):
+    if httpx2.codes.is_redirect(answer.status):
         said += "; redirects are not followed"
     elif excerpt := _excerpt(answer):
         said += f": {excerpt}"
@@ -104,7 +104,7 @@ def _passing(text: str) -> Outcome:
 
 
 def _status_line(status: int) -> str:
-    return f"{status} {httpx.codes.get_reason_phrase(status)}".rstrip()
+    return f"{status} {httpx2.codes.get_reason_phrase(status)}".rstrip()
 
 
 def _object(answer: _Answer) -> dict[str, object] | None:

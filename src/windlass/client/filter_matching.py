@@ -1,0 +1,112 @@
+"""Whether a filter's comparison is true of a task, as a server would find.
+
+Owns what a task has in the fields that it is filtered by, and how that is compared. Knows nothing of how filters are
+built or written.
+
+Source: wire contract §5.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+
+class Target(Protocol):
+    """What a task works on, as far as filters look at it."""
+
+    @property
+    def id(self) -> str | None:
+        """Its id, exactly."""
+
+    @property
+    def type(self) -> str | None:
+        """`APPLICATION` for a source, in any case."""
+
+
+class Task(Protocol):
+    """A task, as far as filters look at it."""
+
+    @property
+    def id(self) -> str | None:
+        """Its id, exactly."""
+
+    @property
+    def type(self) -> str | None:
+        """How it was started, in any case."""
+
+    @property
+    def unique_name(self) -> str | None:
+        """Its definition's name."""
+
+    @property
+    def launcher(self) -> str | None:
+        """Who launched it, exactly."""
+
+    @property
+    def completion_status(self) -> str | None:
+        """How it ended, in any case; None while it is pending."""
+
+    @property
+    def target(self) -> Target | None:
+        """What it works on."""
+
+
+def holds(task: Task, field: str, operator: str, values: Sequence[object]) -> bool:
+    """Whether the comparison is true of the task. Raises ValueError where only a server can tell."""
+    read, compare = _READERS.get(field), _COMPARISONS.get(operator)
+    if read is None or compare is None:
+        raise ValueError(
+            f"Only a server can tell of what tasks `{field} {operator}` is true: on this side, "
+            f"{', '.join(_READERS)} are compared by {', '.join(_COMPARISONS)}."
+        )
+    wanted = [value for value in values if isinstance(value, str)]
+    if len(wanted) < len(values):
+        raise ValueError(f"A filter compares {field} with {', '.join(map(repr, values))}; expected text.")
+    found = [word for word in read(task) if word is not None]
+    if field in _ENUMERATIONS:
+        wanted, found = [_folded(word) for word in wanted], [_folded(word) for word in found]
+    return compare(found, wanted)
+
+
+def _folded(word: str) -> str:
+    """A word of an enumeration. `Completed` is another word for success."""
+    return "SUCCESS" if word.upper() == "COMPLETED" else word.upper()
+
+
+_NO_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
+
+
+def _definition_type(unique_name: str | None) -> str | None:
+    """A definition's type in filters: its name in UPPER_SNAKE."""
+    return _NO_LETTER_NOR_DIGIT.sub("_", unique_name.upper()).strip("_") if unique_name else None
+
+
+def _source_id(target: Target | None) -> str | None:
+    return target.id if target and (target.type or "").upper() == "APPLICATION" else None
+
+
+# What a task has in a field: each of several words counts; None is no value.
+_READERS: Mapping[str, Callable[[Task], tuple[str | None, ...]]] = {
+    "id": lambda task: (task.id,),
+    "completionStatus": lambda task: (task.completion_status,),
+    "sourceId": lambda task: (_source_id(task.target),),
+    "type": lambda task: (task.type, _definition_type(task.unique_name)),
+    "launcher": lambda task: (task.launcher,),
+}
+_ENUMERATIONS = ("completionStatus", "type")
+
+
+def _any(is_met: Callable[[str, str], bool]) -> Callable[[list[str], list[str]], bool]:
+    return lambda found, wanted: any(is_met(word, value) for word in found for value in wanted)
+
+
+# What a field's words are compared with the values by. Nothing is equal to what is missing.
+_COMPARISONS: Mapping[str, Callable[[list[str], list[str]], bool]] = {
+    "eq": _any(str.__eq__),
+    "ne": lambda found, wanted: not _any(str.__eq__)(found, wanted),
+    "in": _any(str.__eq__),
+    "co": _any(str.__contains__),
+    "sw": _any(str.startswith),
+    "isnull": lambda found, wanted: not found,
+    "pr": lambda found, wanted: bool(found),
+}

@@ -1,0 +1,211 @@
+"""Watching tasks change, as a stream without I/O: told by the server's events, or by comparing what it lists.
+
+Source: wire contract §5; the HTML standard, §9.2 (event streams).
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from math import inf
+
+import msgspec
+
+from windlass.client.errors import ApiError, NotFound, WaitTimeout
+from windlass.client.exchange import OutOfTime, Session
+from windlass.client.filters import F, Filter
+from windlass.client.models import TaskStatus
+from windlass.client.paging import gather, iterate_pending
+from windlass.client.protocol import Conversation, Items, NoAnswer, Receive, Request, Stream
+from windlass.client.tasks import get_task_status_list, path_of, read_task
+from windlass.client.waiting import LONGEST_PAUSE_S, Pauses
+
+_SILENCE_S = 45.0  # Three times the beat of Windlass's streams.
+_LAST_MOMENTS_S = 20.0  # Nearer to the end of the time than this, a stream could keep silent beyond it.
+_IDS_AT_MOST = 100  # What a filter of 4 KiB holds.
+_ENDED_AT_MOST = 10_000
+_LONG_AGO = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
+_LATE = timedelta(seconds=5)  # A task may be seen a little later than tasks that were created after it.
+
+
+def watch(
+    session: Session, *task_ids: str, filters: str | Filter | None = None, timeout_s: float | None = None
+) -> Stream[TaskStatus]:
+    """Tasks as they change, their present state first.
+
+    With ids, of these, until all have ended; without, of all that match the filter and are pending or become so, for
+    as long as it is asked for more. Changes that follow each other closely may come as one. filters: as for iterate,
+    and for iterate_pending. timeout_s: in seconds; after it, WaitTimeout is raised if there are ids, else it ends.
+    Raises NotFound for an id.
+    """
+    until = inf if timeout_s is None else session.clock() + timeout_s
+    if task_ids and filters is not None:
+        raise ValueError("watch takes either ids or a filter.")
+    watched = _These(session, task_ids) if task_ids else _Matching(session, filters)
+    return _watch(session, watched, until)
+
+
+def _watch(session: Session, watched: "_These | _Matching", until: float) -> Stream[TaskStatus]:
+    """Compare once, then listen to events for as long as there are any; where there are none, compare again."""
+    pauses = Pauses()
+    has_events = True
+    try:
+        while True:
+            # Listening begins before comparing, so that nothing can change unseen between the two.
+            has_events = has_events and until - session.clock() > _LAST_MOMENTS_S
+            stream = (yield from _opened(session, watched.filters)) if has_events else None
+            has_events = stream is not None
+            changed = watched.news((yield from watched.compare(until)))
+            if changed:
+                yield Items(changed)
+                pauses.reset()
+            if stream is not None:
+                opened_at = session.clock()
+                yield from _heard(session, watched, stream, until)
+                if session.clock() > opened_at + LONGEST_PAUSE_S:
+                    pauses.reset()
+            if watched.is_over:
+                return
+            if session.clock() >= until:
+                return watched.end_early()
+            yield pauses.pause(until - session.clock())
+    except OutOfTime:
+        watched.end_early()
+
+
+def _opened(session: Session, filters: str | Filter | None) -> Conversation[object]:
+    """A stream of the server's events; None where it has none."""
+    request = Request(
+        method="GET",
+        path=path_of(session),
+        query={} if filters is None else {"filters": str(filters)},
+        headers={"Accept": "text/event-stream, application/json;q=0.5"},
+        timeout_s=_SILENCE_S,
+    )
+    try:
+        return (yield from session.ask(request, lambda answer: answer.stream, is_streamed=True))
+    except ApiError as error:
+        if error.status in (400, 406):
+            return None  # If it is the filter that is wrong, comparing will tell.
+        raise
+
+
+def _heard(session: Session, watched: "_These | _Matching", stream: object, until: float) -> Stream[TaskStatus]:
+    """What the events tell, until they end."""
+    buffer = b""
+    while not watched.is_over and until - session.clock() > _LAST_MOMENTS_S:
+        try:
+            received: bytes = yield Receive(stream)
+        except NoAnswer:
+            return
+        if not received:
+            return
+        *events, buffer = (buffer + received).replace(b"\r\n", b"\n").split(b"\n\n")
+        changed = watched.news(_tasks(events))
+        if changed:
+            yield Items(changed)
+
+
+def _tasks(events: Iterable[bytes]) -> Iterator[TaskStatus]:
+    for event in events:
+        lines = (line.partition(b":") for line in event.split(b"\n"))
+        data = b"\n".join(value.removeprefix(b" ") for name, _, value in lines if name == b"data")
+        if data:
+            yield TaskStatus(msgspec.json.decode(data))
+
+
+class _Known:
+    """What is known of tasks so far."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._pending: dict[str, TaskStatus] = {}
+        self._ended: dict[str, None] = {}
+
+    def news(self, tasks: Iterable[TaskStatus]) -> list[TaskStatus]:
+        """Which of these tell something new; they are known from now on."""
+        return [task for task in tasks if self._is_news(task)]
+
+    def _is_news(self, task: TaskStatus) -> bool:
+        known = self._pending.get(task.id)
+        if task.id in self._ended or known == task:
+            return False
+        if known and known.modified and task.modified and task.modified < known.modified:
+            return False  # An event that comparing has overtaken.
+        if task.is_final:
+            self._pending.pop(task.id, None)
+            self._ended[task.id] = None
+            if len(self._ended) > _ENDED_AT_MOST:
+                del self._ended[next(iter(self._ended))]
+        else:
+            self._pending[task.id] = task
+        return True
+
+
+class _These(_Known):
+    """Tasks that are named."""
+
+    def __init__(self, session: Session, task_ids: tuple[str, ...]) -> None:
+        super().__init__(session)
+        self._task_ids = tuple(dict.fromkeys(task_ids))
+        self.filters = F.id.in_(self._task_ids[:_IDS_AT_MOST])
+
+    @property
+    def is_over(self) -> bool:
+        return not self._left()
+
+    def _left(self) -> list[str]:
+        return [task_id for task_id in self._task_ids if task_id not in self._ended]
+
+    def compare(self, until: float) -> Conversation[list[TaskStatus]]:
+        """The present state of those that have not ended."""
+        tasks: list[TaskStatus] = []
+        for task_id in self._left():
+            tasks += [(yield from read_task(self._session, task_id, until))]
+        return tasks
+
+    def end_early(self) -> None:
+        """The time is up."""
+        left = self._left()
+        raise WaitTimeout(f"Not ended in time: {', '.join(left)}.", self._pending.get(left[0])) from None
+
+
+class _Matching(_Known):
+    """Tasks that match a filter; all without one."""
+
+    is_over = False
+
+    def __init__(self, session: Session, filters: str | Filter | None) -> None:
+        super().__init__(session)
+        self.filters = filters
+        self._newest: datetime | None = None
+
+    def compare(self, until: float) -> Conversation[list[TaskStatus]]:
+        """Those that are pending; from the second time on also those that have ended since the last time."""
+        is_first = self._newest is None
+        begun = yield from self._begun()
+        pending = yield from gather(iterate_pending(self._session, filters=self.filters))
+        if is_first:
+            return pending
+        for task_id in self._pending.keys() - {task.id for task in pending}:
+            try:
+                begun.append((yield from read_task(self._session, task_id, until)))
+            except NotFound:
+                del self._pending[task_id]  # Too old to be told.
+        return [*pending, *begun]
+
+    def _begun(self) -> Conversation[list[TaskStatus]]:
+        """The tasks that came into being since the last time, and a few before; the first time one at most."""
+        begun: list[TaskStatus] = []
+        since = self._newest
+        limit = 250 if since else 1
+        while True:
+            page = yield from get_task_status_list(self._session, offset=len(begun), limit=limit, filters=self.filters)
+            begun += page
+            oldest = page[-1].created if page else None
+            if oldest is None or since is None or len(page) < limit or oldest < since - _LATE:
+                break
+        created = [task.created for task in begun[:1] if task.created]
+        self._newest = max([*created, since or _LONG_AGO])
+        return begun
+
+    def end_early(self) -> None:
+        """The time is up, which is how this ends."""
