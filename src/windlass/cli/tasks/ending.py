@@ -57,9 +57,10 @@ def clear(
     output: str,
     api_version: str,
 ) -> None:
-    """End tasks whatever their work is doing: those named, or with --pending all that match.
+    """End tasks whatever their work is doing.
 
-    Tasks that are named are cleared at once. Before many are cleared they are shown, and you are asked.
+    Which: those named, or with --pending all that match. Tasks that are named are cleared at once. Before many
+    are cleared they are shown, and you are asked.
 
     \b
     Examples:
@@ -87,9 +88,10 @@ def cancel(
     output: str,
     api_version: str,
 ) -> None:
-    """Have tasks stop: those named, or with --pending all that match.
+    """Have tasks stop.
 
-    Work is asked to stop, and stopped a little later; `windlass task wait` tells when it has.
+    Which: those named, or with --pending all that match. Work is asked to stop, and stopped a little later;
+    `windlass task wait` tells when it has.
 
     \b
     Examples:
