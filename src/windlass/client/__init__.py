@@ -12,7 +12,7 @@ transport                carries out, by blocking or by awaiting, what the other
 protocol  errors         how they ask, and what can go wrong
 """
 
-from windlass.client.clients import AsyncClient, Client
+from windlass.client.clients import AsyncClient, Client, track
 from windlass.client.errors import (
     ApiError,
     BadAnswer,
@@ -43,6 +43,7 @@ from windlass.client.models import (
     TaskStatus,
     TaskType,
 )
+from windlass.client.tracking import Tracker
 
 __all__ = [
     "ApiError",
@@ -70,8 +71,10 @@ __all__ = [
     "TaskStatus",
     "TaskType",
     "TooManyRequests",
+    "Tracker",
     "Unauthorized",
     "Unreachable",
     "WaitTimeout",
     "WrongCredentials",
+    "track",
 ]

@@ -5,22 +5,28 @@ awaitable of it, and asynchronous iterators.
 """
 
 import inspect
+import logging
 import os
 import platform
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import GenericAlias, MethodType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, get_args, get_origin, overload
 
 from windlass.client import launches, paging, tasks, waiting, watching
+from windlass.client.auth import Credentials, Tokens
 from windlass.client.configuration import Configuration
-from windlass.client.exchange import Credentials, Session
+from windlass.client.errors import ConfigurationError
+from windlass.client.exchange import Session
 from windlass.client.protocol import Conversation, Items, Stream
+from windlass.client.repetition import Repetition
+from windlass.client.tracking import Tracker
 from windlass.client.versions import version_of
 from windlass.version import __version__
 
 if TYPE_CHECKING:
+    from windlass.client.async_tracking import AsyncTracker
     from windlass.client.transport import Settings
 
 P = ParamSpec("P")
@@ -153,25 +159,26 @@ class _Operations:
             client_id=client_id,
             client_secret=client_secret,
             config_file=config_file,
-            with_credentials=access_token is None,
+            with_credentials=not access_token,
         )
         chosen = version_of(version)
         agent = f"windlass/{__version__} Python/{platform.python_version()}"
         headers = {"User-Agent": f"{user_agent} {agent}" if user_agent else agent, "Accept": "application/json"}
         if language is not None:
             headers["Accept-Language"] = language
+        if experimental and chosen.is_experimental:
+            headers["X-SailPoint-Experimental"] = "true"
+        credentials = Credentials(found.client_id, found.client_secret, found.client_secret_origin)
         self._session = Session(
-            found.base_url,
             chosen,
-            None
-            if access_token is not None
-            else Credentials(found.client_id, found.client_secret, found.client_secret_origin),
-            token=access_token,
-            headers=headers,
-            is_experimental=experimental and chosen.is_experimental,
-            max_attempts=max_attempts,
-            retry_after_cap_s=retry_after_cap_s,
-            clock=time.monotonic,
+            Tokens(None if access_token else credentials, access_token, headers),
+            Repetition(
+                found.base_url,
+                max_attempts=max_attempts,
+                retry_after_cap_s=retry_after_cap_s,
+                clock=time.monotonic,
+            ),
+            headers,
         )
         from windlass.client.transport import Settings  # The HTTP library takes most of the time to import.
 
@@ -202,6 +209,22 @@ class Client(_Operations):
 
         self._sender = Sender(settings)
 
+    def track(
+        self,
+        name: str,
+        items: Iterable[T] = (),
+        total: float | None = None,
+        *,
+        unit: str = "",
+        arguments: Mapping[str, Any] | None = None,
+    ) -> Tracker[T]:
+        """Report the progress of a block, or of a loop over the items, as a task of that name.
+
+        total: of what `advance` counts; how many items there are, if that is known. unit: what is counted, for people.
+        arguments: shown among the task's attributes. Never raises because of the server: see Tracker.
+        """
+        return Tracker(name, items, total, unit=unit, arguments=arguments, client=self)
+
     def __enter__(self) -> Self:
         return self
 
@@ -221,6 +244,20 @@ class AsyncClient(_Operations):
 
         self._sender = AsyncSender(settings)
 
+    def track(
+        self,
+        name: str,
+        items: Iterable[T] | AsyncIterable[T] = (),
+        total: float | None = None,
+        *,
+        unit: str = "",
+        arguments: Mapping[str, Any] | None = None,
+    ) -> "AsyncTracker[T]":
+        """Report the progress of a block, or of a loop over the items, as a task of that name; as Client.track."""
+        from windlass.client.async_tracking import AsyncTracker
+
+        return AsyncTracker(name, items, total, unit=unit, arguments=arguments, client=self)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -230,3 +267,20 @@ class AsyncClient(_Operations):
     async def close(self) -> None:
         """Close the connections."""
         await self._sender.close()
+
+
+def track(
+    name: str,
+    items: Iterable[T] = (),
+    total: float | None = None,
+    *,
+    unit: str = "",
+    arguments: Mapping[str, Any] | None = None,
+) -> Tracker[T]:
+    """Client.track with a client of its own, configured from the environment; without one, nothing is reported."""
+    try:
+        client = Client()
+    except ConfigurationError as error:
+        logging.getLogger(__name__).warning("The progress of %r is not reported: %s", name, error)
+        client = None
+    return Tracker(name, items, total, unit=unit, arguments=arguments, client=client, is_owner=True)

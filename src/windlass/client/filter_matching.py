@@ -8,50 +8,11 @@ Source: wire contract §5.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+
+from windlass.client.models import Target, TaskStatus
 
 
-class Target(Protocol):
-    """What a task works on, as far as filters look at it."""
-
-    @property
-    def id(self) -> str | None:
-        """Its id, exactly."""
-
-    @property
-    def type(self) -> str | None:
-        """`APPLICATION` for a source, in any case."""
-
-
-class Task(Protocol):
-    """A task, as far as filters look at it."""
-
-    @property
-    def id(self) -> str | None:
-        """Its id, exactly."""
-
-    @property
-    def type(self) -> str | None:
-        """How it was started, in any case."""
-
-    @property
-    def unique_name(self) -> str | None:
-        """Its definition's name."""
-
-    @property
-    def launcher(self) -> str | None:
-        """Who launched it, exactly."""
-
-    @property
-    def completion_status(self) -> str | None:
-        """How it ended, in any case; None while it is pending."""
-
-    @property
-    def target(self) -> Target | None:
-        """What it works on."""
-
-
-def holds(task: Task, field: str, operator: str, values: Sequence[object]) -> bool:
+def holds(task: TaskStatus, field: str, operator: str, values: Sequence[object]) -> bool:
     """Whether the comparison is true of the task. Raises ValueError where only a server can tell."""
     read, compare = _READERS.get(field), _COMPARISONS.get(operator)
     if read is None or compare is None:
@@ -76,21 +37,21 @@ def _folded(word: str) -> str:
 _NO_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
 
 
-def _definition_type(unique_name: str | None) -> str | None:
+def _definition_type(unique_name: str) -> str | None:
     """A definition's type in filters: its name in UPPER_SNAKE."""
-    return _NO_LETTER_NOR_DIGIT.sub("_", unique_name.upper()).strip("_") if unique_name else None
+    return _NO_LETTER_NOR_DIGIT.sub("_", unique_name.upper()).strip("_") or None
 
 
 def _source_id(target: Target | None) -> str | None:
-    return target.id if target and (target.type or "").upper() == "APPLICATION" else None
+    return target.id or None if target and target.type == "APPLICATION" else None
 
 
 # What a task has in a field: each of several words counts; None is no value.
-_READERS: Mapping[str, Callable[[Task], tuple[str | None, ...]]] = {
-    "id": lambda task: (task.id,),
+_READERS: Mapping[str, Callable[[TaskStatus], tuple[str | None, ...]]] = {
+    "id": lambda task: (task.id or None,),
     "completionStatus": lambda task: (task.completion_status,),
     "sourceId": lambda task: (_source_id(task.target),),
-    "type": lambda task: (task.type, _definition_type(task.unique_name)),
+    "type": lambda task: (task.type or None, _definition_type(task.unique_name)),
     "launcher": lambda task: (task.launcher,),
 }
 _ENUMERATIONS = ("completionStatus", "type")

@@ -18,7 +18,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, NoReturn, TypeAlias
 
-from windlass.client.filter_matching import Task, holds
+from windlass.client.filter_matching import holds
+from windlass.client.models import TaskStatus
 
 __all__ = ["F", "Field", "Filter", "Value"]
 
@@ -58,7 +59,7 @@ class Filter(ABC):
         return Raw(text.strip())
 
     @abstractmethod
-    def matches(self, task: Task) -> bool:
+    def matches(self, task: TaskStatus) -> bool:
         """Whether it is true of the task, evaluated on this side.
 
         Enumerations are compared in any case, everything else exactly; `type` is how the task was started or its
@@ -108,7 +109,7 @@ class Comparison(Filter):
     operator: str
     values: tuple[_Known, ...] = ()
 
-    def matches(self, task: Task) -> bool:
+    def matches(self, task: TaskStatus) -> bool:
         """Whether it is true of the task."""
         return holds(task, self.field, self.operator, self.values)
 
@@ -125,7 +126,7 @@ class Not(Filter):
 
     operand: Filter
 
-    def matches(self, task: Task) -> bool:
+    def matches(self, task: TaskStatus) -> bool:
         """Whether it is true of the task."""
         return not self.operand.matches(task)
 
@@ -143,7 +144,7 @@ class And(Filter):
     operands: tuple[Filter, ...]
     _reach: ClassVar[int] = 1
 
-    def matches(self, task: Task) -> bool:
+    def matches(self, task: TaskStatus) -> bool:
         """Whether it is true of the task."""
         return all(operand.matches(task) for operand in self.operands)
 
@@ -158,7 +159,7 @@ class Or(Filter):
     operands: tuple[Filter, ...]
     _reach: ClassVar[int] = 2
 
-    def matches(self, task: Task) -> bool:
+    def matches(self, task: TaskStatus) -> bool:
         """Whether it is true of the task."""
         return any(operand.matches(task) for operand in self.operands)
 
@@ -173,7 +174,7 @@ class Raw(Filter):
     text: str
     _reach: ClassVar[int] = 2
 
-    def matches(self, task: Task) -> bool:
+    def matches(self, task: TaskStatus) -> bool:
         """Raise ValueError: only a server reads its text."""
         raise ValueError(f"The filter {self.text!r} was written by hand, and only a server reads it; build it from F.")
 

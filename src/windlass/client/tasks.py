@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from windlass.client.errors import BadAnswer, PreconditionFailed
-from windlass.client.exchange import Session, json_object, json_of
+from windlass.client.answers import read_each, read_one
+from windlass.client.errors import PreconditionFailed
+from windlass.client.exchange import Session
 from windlass.client.filters import Filter
 from windlass.client.models import CompletionStatus, Headers, Page, TaskStatus, moment
 from windlass.client.protocol import Answer, Conversation, Repeat, Request
@@ -133,21 +134,15 @@ def quoted(given_id: str) -> str:
 
 def status_of(request: Request, answer: Answer) -> TaskStatus:
     """The task in an answer. Raises BadAnswer."""
-    return TaskStatus(
-        json_object(request, answer),
-        etag=answer.headers.get("etag"),
-        request_id=answer.headers.get("slpt-request-id"),
-    )
+    etag, request_id = answer.headers.get("etag"), answer.headers.get("slpt-request-id")
+    return read_one(request, answer, lambda json: TaskStatus(json, etag=etag, request_id=request_id))
 
 
 def page_of(request: Request, answer: Answer) -> Page[TaskStatus]:
-    """The tasks in an answer; some servers have no content where there are none. Raises BadAnswer."""
-    content = json_of(request, answer) if answer.status != 204 else []
-    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
-        raise BadAnswer(f"{request.method} {request.path} was answered with something that is no list of tasks.")
-    request_id = answer.headers.get("slpt-request-id")
-    tasks = [TaskStatus(each, request_id=request_id) for each in content]
-    return Page(tasks, total_count=Headers(answer.headers).total_count, request_id=request_id)
+    """The tasks in an answer. Raises BadAnswer."""
+    told = Headers(answer.headers)
+    tasks = read_each(request, answer, lambda json: TaskStatus(json, request_id=told.request_id))
+    return Page(tasks, total_count=told.total_count, request_id=told.request_id)
 
 
 def _has(task: TaskStatus, operations: JsonPatch) -> bool:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from windlass.client.errors import NotFound, WaitTimeout
-from windlass.client.exchange import OutOfTime, Session
+from windlass.client.exchange import Session
 from windlass.client.launches import OnProgress, load_accounts, load_entitlements
 from windlass.client.models import TaskStatus
 from windlass.client.protocol import Answer, Conversation, Pause, Request
+from windlass.client.repetition import OutOfTime
 from windlass.client.tasks import path_of, status_of
 
 SHORTEST_PAUSE_S = 0.5

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from math import inf
 
-import msgspec
-
 from windlass.client.errors import ApiError, NotFound, WaitTimeout
-from windlass.client.exchange import OutOfTime, Session
+from windlass.client.exchange import Session
 from windlass.client.filters import F, Filter
 from windlass.client.models import TaskStatus
 from windlass.client.paging import gather, iterate_pending
 from windlass.client.protocol import Conversation, Items, NoAnswer, Receive, Request, Stream
+from windlass.client.repetition import OutOfTime
 from windlass.client.tasks import get_task_status_list, path_of, read_task
 from windlass.client.waiting import LONGEST_PAUSE_S, Pauses
 
@@ -109,7 +108,7 @@ def _tasks(events: Iterable[bytes]) -> Iterator[TaskStatus]:
         lines = (line.partition(b":") for line in event.split(b"\n"))
         data = b"\n".join(value.removeprefix(b" ") for name, _, value in lines if name == b"data")
         if data:
-            yield TaskStatus(msgspec.json.decode(data))
+            yield TaskStatus(data)
 
 
 class _Known:

@@ -1,0 +1,254 @@
+"""Any script's progress as a task: what it says of itself, reported now and then from the side.
+
+The script goes on whatever becomes of the reports. A thread, or a task of the event loop, sends them: at most one a
+second, and fewer when the server wants fewer; while the server is away they wait, and at the end they are given up
+after a few seconds. Source: wire contract §4, §5 and §6 (external tasks).
+"""
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from datetime import UTC, datetime
+from math import inf
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
+
+import msgspec
+
+from windlass.client.errors import ApiError, BadAnswer, ClientError, ServerError, TooManyRequests, Unreachable
+from windlass.client.exchange import Session
+from windlass.client.launches import run
+from windlass.client.models import CompletionStatus, MessageType, TaskStatus
+from windlass.client.protocol import Conversation, Pause
+from windlass.client.tasks import get_task_status, update_task_status
+
+if TYPE_CHECKING:
+    from windlass.client.clients import Client
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
+PATIENCE_S = 5.0
+_TEXT_AT_MOST = 1_000
+_MESSAGES_AT_MOST = 100
+
+
+class Progress:
+    """What is being done, and how far it is.
+
+    done, total: in whatever is counted; total is None where it is not known. text: said in place of these numbers.
+    results: what came of it, as JSON has it; shown among the task's attributes. All may be set at any time.
+    status: the task as it was last reported, None until then.
+    """
+
+    def __init__(
+        self, name: str, total: float | None = None, *, unit: str = "", arguments: Mapping[str, Any] | None = None
+    ) -> None:
+        self.name = name
+        self.total = total
+        self.done: float = 0
+        self.text: str | None = None
+        self.results: dict[str, Any] = {}
+        self.status: TaskStatus | None = None
+        self.arguments = dict(arguments or {})
+        self.is_over = False
+        self._unit = unit
+        self._began_at = datetime.now(UTC)
+        self._messages: list[dict[str, Any]] = []
+        self._end: dict[str, Any] = {}
+
+    def advance(self, amount: float = 1) -> None:
+        """This much more is done."""
+        self.done += amount
+
+    def say(self, text: str, kind: Literal["INFO", "WARN", "ERROR"] = "INFO") -> None:
+        """Add a message to the task, which keeps the last hundred. After one of kind WARN a good end is a WARNING."""
+        message = {
+            "type": MessageType(kind),
+            "key": "windlass_track",
+            "localizedText": {"locale": "en-US", "message": text[:_TEXT_AT_MOST]},
+            "parameters": [],
+        }
+        self._messages = [*self._messages, message][-_MESSAGES_AT_MOST:]
+
+    @property
+    def is_ended_by_others(self) -> bool:
+        """Whether somebody cleared or cancelled the task, as far as is known; a script may want to stop then."""
+        return not self.is_over and self.status is not None and self.status.is_final
+
+    def end(self, error: BaseException | None) -> None:
+        """It is over: as it should be, or with what was raised."""
+        match error:
+            case None | SystemExit(code=None | 0):
+                has_warned = any(message["type"] == MessageType.WARN for message in self._messages)
+                status = CompletionStatus.WARNING if has_warned else CompletionStatus.SUCCESS
+            case GeneratorExit():
+                self.say("The loop was left before its end.", "WARN")
+                status = CompletionStatus.WARNING
+            case KeyboardInterrupt():
+                self.say("Interrupted.", "WARN")
+                status = CompletionStatus.TERMINATED
+            case _:
+                self.say(traceback.format_exception_only(error)[-1].strip(), "ERROR")
+                status = CompletionStatus.ERROR
+        self._end = {"completionStatus": status, "completed": datetime.now(UTC)}
+        self.is_over = True
+
+    def fields(self) -> dict[str, Any]:
+        """The task as it should be, as far as we have a say in it; by the wire's names."""
+        fields = {
+            "launched": self._began_at,
+            "progress": self._words(),
+            "percentComplete": self._percent(),
+            "messages": self._messages,
+            "attributes": {**self.arguments, **self.results},
+            "returns": [{"name": name, "attributeName": name} for name in list(self.results)],
+            **self._end,
+        }
+        shown: dict[str, Any] = msgspec.to_builtins(fields, enc_hook=str, str_keys=True)
+        return shown
+
+    def _words(self) -> str | None:
+        if self.text is not None:
+            return self.text[:_TEXT_AT_MOST]
+        if self.total is None and not self.done:
+            return None
+        of_total = "" if self.total is None else f" of {self.total:,}"
+        return f"{self.done:,}{of_total} {self._unit}".rstrip()
+
+    def _percent(self) -> int:
+        if self._end.get("completionStatus") in (CompletionStatus.SUCCESS, CompletionStatus.WARNING):
+            return 100
+        return max(0, min(99, int(100 * self.done / self.total))) if self.total else 0
+
+
+def report(session: Session, progress: Progress) -> Conversation[None]:
+    """Make a task of it, and keep that up to date until it is over, or somebody else ended it."""
+    once = session.once()
+    sent: dict[str, Any] = {}
+    is_doubtful = False
+    pause_s = PAUSE_S
+    give_up_at = inf
+    while True:
+        is_over = progress.is_over  # Asked first, so that the last report tells all that was said until then.
+        if is_over:
+            give_up_at = min(give_up_at, session.clock() + PATIENCE_S)
+        try:
+            if progress.status is None:
+                progress.status = yield from run(
+                    once, progress.name, arguments=progress.arguments, execution_type="EVENT"
+                )
+                progress.arguments = dict(progress.status.attributes)
+            task_id = progress.status.id
+            if is_doubtful:
+                progress.status = yield from get_task_status(once, task_id)
+                is_doubtful = False
+            fields = progress.fields()
+            if progress.status.launched is not None:
+                del fields["launched"]  # It can be set but once.
+            operations = [
+                {"op": "replace", "path": f"/{name}", "value": value}
+                for name, value in fields.items()
+                if name not in sent or sent[name] != value
+            ]
+            if operations and not progress.status.is_final:
+                is_doubtful = True
+                progress.status = yield from update_task_status(once, task_id, operations)
+                is_doubtful = False
+                sent = fields
+            if progress.status.is_final:
+                return
+            pause_s = PAUSE_S
+        except (TooManyRequests, ServerError, Unreachable, BadAnswer) as error:
+            if pause_s == PAUSE_S:
+                _log.warning("The progress of %r cannot be reported for now: %s", progress.name, error)
+            wanted_s = (isinstance(error, ApiError) and error.retry_after_s) or 0.0
+            pause_s = min(_LONGEST_PAUSE_S, max(2 * pause_s, wanted_s))
+        except ClientError as error:
+            _log.warning("The progress of %r is no longer reported: %s", progress.name, error)
+            return
+        if session.clock() + 1 > give_up_at:
+            _log.warning("The end of %r could not be reported.", progress.name)
+            return
+        yield Pause(pause_s)
+
+
+class Tracker(Progress, Generic[T]):
+    """A Progress that is reported: a context manager, and an iterator over the items it was given.
+
+    A loop over it counts what is done. In a `with` block, what the block raises ends the task with ERROR. A loop
+    without one cannot tell an error from `break`; either ends the task with WARNING.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        items: Iterable[T] = (),
+        total: float | None = None,
+        *,
+        unit: str = "",
+        arguments: Mapping[str, Any] | None = None,
+        client: "Client | None",
+        is_owner: bool = False,
+    ) -> None:
+        """client: by which it is reported; None for not at all. is_owner: close that at the end."""
+        super().__init__(name, size_of(items, total), unit=unit, arguments=arguments)
+        self._items = items
+        self._client = client
+        self._is_owner = is_owner
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        if self._thread is not None:
+            raise RuntimeError(f"The progress of {self.name!r} is tracked already; make another tracker.")
+        self._thread = threading.Thread(target=self._report, name=f"progress of {self.name}", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end(error)
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(PATIENCE_S + 1)
+        if self._client is not None and self._is_owner:
+            self._client.close()
+
+    def __iter__(self) -> Iterator[T]:
+        if self._thread is not None:
+            yield from self._counted()
+        else:
+            with self:
+                yield from self._counted()
+
+    def _counted(self) -> Iterator[T]:
+        for item in self._items:
+            yield item
+            self.advance()
+
+    def _report(self) -> None:
+        if self._client is None:
+            return
+        try:
+            self._client._sender.pausing(self._pause).run(report(self._client._session, self))
+        except Exception:
+            _log.warning("The progress of %r is no longer reported.", self.name, exc_info=True)
+
+    def _pause(self, duration_s: float) -> None:
+        """Until the end comes, at most; after it, for the whole of a short time."""
+        if self._over.is_set():
+            time.sleep(min(duration_s, PAUSE_S))
+        else:
+            self._over.wait(duration_s)
+
+
+def size_of(items: object, total: float | None) -> float | None:
+    """How many there are, as far as that is known."""
+    return len(items) if total is None and isinstance(items, Sized) and items else total
