@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from windlass.client.answers import json_object, json_objects
+from windlass.client.answers import read_each, read_one
 from windlass.client.errors import PreconditionFailed
 from windlass.client.exchange import Session
 from windlass.client.filters import Filter
@@ -139,17 +139,14 @@ def quoted(given_id: str) -> str:
 
 def status_of(request: Request, answer: Answer) -> TaskStatus:
     """The task in an answer. Raises BadAnswer."""
-    return TaskStatus(
-        json_object(request, answer),
-        etag=answer.headers.get("etag"),
-        request_id=answer.headers.get("slpt-request-id"),
-    )
+    etag, request_id = answer.headers.get("etag"), answer.headers.get("slpt-request-id")
+    return read_one(request, answer, lambda json: TaskStatus(json, etag=etag, request_id=request_id))
 
 
 def page_of(request: Request, answer: Answer) -> Page[TaskStatus]:
     """The tasks in an answer. Raises BadAnswer."""
     told = Headers(answer.headers)
-    tasks = [TaskStatus(each, request_id=told.request_id) for each in json_objects(request, answer)]
+    tasks = read_each(request, answer, lambda json: TaskStatus(json, request_id=told.request_id))
     return Page(tasks, total_count=told.total_count, request_id=told.request_id)
 
 
