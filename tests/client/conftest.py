@@ -65,6 +65,7 @@ class Windlass:
         target = source_id and Target(source_id, TargetType.APPLICATION, "HR [source]")
         task = new_task(status and CompletionStatus(status), target=target or None, **members)
         self._installation.add_tasks([task])
+        self._installation.execute(f"NOTIFY windlass_task_changes, '{task.id}'")  # As a process that launches one does.
         return task.id
 
     def add_source(self) -> str:

@@ -85,8 +85,8 @@ def _wait(session: Session, task_id: str, timeout_s: float | None, *, grace_s: f
         is_held = False
         try:
             changed, is_held = yield from _changed(session, task_id, None if task is None else task.etag, until)
-            task = changed or task
-            if changed is not None:
+            if changed is not None and changed != task:
+                task = changed
                 pauses.reset()
         except NotFound:
             if session.clock() > began_at + grace_s:

@@ -19,6 +19,7 @@ from windlass.client.waiting import LONGEST_PAUSE_S, Pauses
 
 _SILENCE_S = 45.0  # Three times the beat of Windlass's streams.
 _LAST_MOMENTS_S = 20.0  # Nearer to the end of the time than this, a stream could keep silent beyond it.
+_PAGE_SIZE = 250
 _IDS_AT_MOST = 100  # What a filter of 4 KiB holds.
 _ENDED_AT_MOST = 10_000
 _LONG_AGO = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
@@ -183,6 +184,7 @@ class _Matching(_Known):
         begun = yield from self._begun()
         pending = yield from gather(iterate_pending(self._session, filters=self.filters))
         if is_first:
+            self.news(task for task in begun if task.is_final)  # They ended before anybody watched.
             return pending
         for task_id in self._pending.keys() - {task.id for task in pending}:
             try:
@@ -192,18 +194,18 @@ class _Matching(_Known):
         return [*pending, *begun]
 
     def _begun(self) -> Conversation[list[TaskStatus]]:
-        """The tasks that came into being since the last time, and a few before; the first time one at most."""
+        """The tasks that came into being since the last time, and a few before; the first time only these."""
         begun: list[TaskStatus] = []
         since = self._newest
-        limit = 250 if since else 1
         while True:
-            page = yield from get_task_status_list(self._session, offset=len(begun), limit=limit, filters=self.filters)
+            page = yield from get_task_status_list(self._session, offset=len(begun), filters=self.filters)
             begun += page
-            oldest = page[-1].created if page else None
-            if oldest is None or since is None or len(page) < limit or oldest < since - _LATE:
+            newest, oldest = (begun[0].created, begun[-1].created) if page else (None, None)
+            since = since or newest
+            if oldest is None or since is None or len(page) < _PAGE_SIZE or oldest < since - _LATE:
                 break
         created = [task.created for task in begun[:1] if task.created]
-        self._newest = max([*created, since or _LONG_AGO])
+        self._newest = max([*created, self._newest or _LONG_AGO])
         return begun
 
     def end_early(self) -> None:

@@ -28,7 +28,7 @@ def end(status: str, **members: Any) -> Step:
     """The step that ends a task."""
     done = status.upper() in {"SUCCESS", "WARNING"}
     progress = {"percentComplete": 100, "progress": "Completed"} if done else {}
-    return {"completed": instant(now()), "completionStatus": status, **progress, **members}
+    return {"completed": instant(now()), "completionStatus": status.upper(), **progress, **members}
 
 
 def torn(*, reads: int = 2) -> list[Step]:
