@@ -31,6 +31,7 @@ def iterate(
 
     Newest first unless sorters is `created`; in beta and v2024 those that have ended. filters: built with F, or text.
     page_size: how many are asked for at once, 2 to 250. What comes into the list meanwhile may be among them or not.
+    Raises BadRequest saying what makes no sense in the filter, and ValueError for page_size.
     """
 
     def page_at(offset: int) -> Conversation[Page[TaskStatus]]:
@@ -46,7 +47,7 @@ def iterate_pending(
     """All tasks that have not ended, each once; newest first where the server can be asked for an order.
 
     filters: built with F, or text. beta and v2024 cannot filter pending tasks: there they are filtered on this side,
-    which takes a filter built with F; text raises ValueError. page_size: 2 to 250.
+    which takes a filter built with F; text raises ValueError. page_size: 2 to 250. Raises BadRequest as iterate does.
     """
     if session.version.lists_pending:
         wanted = IS_PENDING if filters is None else _as_filter(filters) & IS_PENDING
