@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.client.driven import Driven
+from tests.client.live.connections import Ending
 from tests.client.live.service import VERSIONS, LiveService
 from tests.contract.conftest import Installation, _contract_database, _portal, installed, new_task
 
@@ -23,6 +24,7 @@ from windlass.server.model.task import CompletionStatus, Target, TargetType
 __all__ = ["_contract_database", "_portal"]
 
 PAUSES_AT_MOST = 2_000
+SILENCE_S = 0.5  # For how long a client bears with a server that says nothing, where a test is about that.
 
 
 class Time:
@@ -157,6 +159,13 @@ def connect(request, version, _portal, moments) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def client(connect, server):
+def settings(request):
+    """What the clients of a test are made with: where its `fault` is silence, it is noticed soon."""
+    is_silence = "fault" in request.fixturenames and request.getfixturevalue("fault").ending is Ending.HELD
+    return {"timeout_s": SILENCE_S} if is_silence else {}
+
+
+@pytest.fixture
+def client(connect, server, settings):
     """A client of the server; an AsyncClient is driven as a Client is."""
-    return connect(server)
+    return connect(server, **settings)

@@ -102,4 +102,5 @@ class Repetition:
             return failure
         is_certain = failure.is_untaken or request.repeat is Repeat.ALWAYS
         doubt = "" if is_certain else " It may have been carried out all the same; look before you repeat it."
-        return Unreachable(f"{self.base_url} gave no answer to {request.method} {request.path}: {failure}.{doubt}")
+        reason = str(failure).rstrip(".")
+        return Unreachable(f"{self.base_url} gave no answer to {request.method} {request.path}: {reason}.{doubt}")

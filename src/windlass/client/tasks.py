@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from windlass.client.answers import read_each, read_one
-from windlass.client.errors import PreconditionFailed
+from windlass.client.errors import BadRequest, PreconditionFailed
 from windlass.client.exchange import Session
 from windlass.client.filters import Filter
 from windlass.client.models import CompletionStatus, Headers, Page, TaskStatus, moment
@@ -100,7 +100,7 @@ def update_task_status(
     )
     try:
         return (yield from session.ask(request, lambda answer: status_of(request, answer)))
-    except PreconditionFailed as error:
+    except (PreconditionFailed, BadRequest) as error:
         if error.attempts > 1 and is_plain:
             task = yield from get_task_status(session, task_id)
             if _has(task, operations):
