@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from windlass.cli.output import progress_bars, styled_status
+from windlass.cli.following import progress_bars, styled_status
 
 _SHOWN = ("id", "uniqueName", "launcher", "created", "completed", "completionStatus", "attributes", "percentComplete")
 _PICTURE = Path(__file__).with_name("demo.svg")

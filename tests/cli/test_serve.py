@@ -35,7 +35,7 @@ def test_a_taken_port_is_one_clear_sentence(windlass):
 
         result = windlass("serve", "--port", str(port))
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr == (
         f"Error: Cannot listen on 127.0.0.1:{port}: Address already in use. "
         "Choose another --port, or 0 for any free one.\n"
@@ -45,7 +45,7 @@ def test_a_taken_port_is_one_clear_sentence(windlass):
 def test_a_database_that_does_not_answer_is_one_clear_sentence(windlass):
     result = windlass("serve", "--port", "0", WINDLASS_DATABASE_URL="postgresql://nobody@127.0.0.1:9/none")
 
-    assert result.returncode == 1
+    assert result.returncode == 5
     assert result.stderr.startswith("Error: The database at 127.0.0.1:9/none does not answer: ")
     assert len(result.stderr.splitlines()) == 1
 
@@ -54,7 +54,7 @@ def test_a_database_that_does_not_answer_is_one_clear_sentence(windlass):
 def test_a_wrong_setting_is_named_with_its_value(windlass, name: str, value: str):
     result = windlass("serve", "--port", "0", **{name: value})
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert f"{name} is {value!r}" in result.stderr
 
 
@@ -65,7 +65,7 @@ def test_another_key_file_than_the_database_was_set_up_with_is_refused(windlass,
     result = windlass("source", "list", WINDLASS_KEY_FILE=str(tmp_path / "another"))
 
     assert first.returncode == 0
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "is not the one this database was set up with" in result.stderr
 
 
@@ -75,7 +75,7 @@ def test_a_missing_key_file_is_named_and_no_other_is_made(windlass, tmp_path: Pa
 
     result = windlass("source", "list", WINDLASS_KEY_FILE=str(missing))
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert f"The key file {missing} is missing" in result.stderr
     assert not missing.parent.exists()
 
@@ -92,7 +92,7 @@ def test_a_port_that_a_server_holds_is_taken_for_another(windlass, server):
 
     result = windlass("serve", "--port", port)
 
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert f"Cannot listen on 127.0.0.1:{port}" in result.stderr
 
 

@@ -122,18 +122,6 @@ def test_every_page_can_be_reached_from_the_index():
     assert [name_of(page) for page in PAGES[1:] if page not in linked | {index}] == []
 
 
-def test_the_reference_has_every_setting_and_no_other():
-    read = set(SETTING.findall(inspect.getsource(config)))
-
-    assert read
-    assert set(SETTING.findall((DOCS / "reference/settings.md").read_text())) == read
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_a_page_names_no_setting_that_does_not_exist(page):
-    assert set(SETTING.findall(page.read_text())) - set(SETTING.findall(inspect.getsource(config))) == set()
-
-
 def commands(command: click.Command, name: str) -> dict[str, click.Command]:
     """The command and all below it, by what is typed."""
     found = {name: command}
@@ -147,6 +135,25 @@ def commands(command: click.Command, name: str) -> dict[str, click.Command]:
 COMMANDS = commands(windlass, "windlass")
 
 
+SETTINGS = set(SETTING.findall(inspect.getsource(config)))
+# Those of the command line are options that can be set in the environment, too.
+SETTINGS |= {
+    parameter.envvar
+    for command in COMMANDS.values()
+    for parameter in command.params
+    if isinstance(parameter.envvar, str) and SETTING.fullmatch(parameter.envvar)
+}
+
+
+def test_the_reference_has_every_setting_and_no_other():
+    assert set(SETTING.findall((DOCS / "reference/settings.md").read_text())) == SETTINGS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_names_no_setting_that_does_not_exist(page):
+    assert set(SETTING.findall(page.read_text())) - SETTINGS == set()
+
+
 def test_the_reference_has_every_command_and_no_other():
     headings = {heading for heading in sections_of(DOCS / "reference/commands.md") if heading.startswith("windlass")}
 
@@ -156,7 +163,7 @@ def test_the_reference_has_every_command_and_no_other():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_reference_of_a_command_has_every_option_and_no_other(name):
     context = click.Context(COMMANDS[name], info_name=name)
-    options = {word for parameter in COMMANDS[name].get_params(context) for word in parameter.opts if word[0] == "-"}
+    options = {word for parameter in COMMANDS[name].get_params(context) for word in parameter.opts if word[:2] == "--"}
     section = sections_of(DOCS / "reference/commands.md")[name]
 
     options -= {"-h", "--help"}  # Told once, for all commands.

@@ -1,61 +1,61 @@
-"""The command line. `task` and `source load-*` speak HTTP through the client; all else works on the database.
+"""The command line. `task` and `source load-*` speak HTTP through the client; all else works on the database."""
 
-Commands are imported when they are called, so that the light install starts fast and lacks nothing it needs.
-"""
-
-import importlib
 import sys
 
 import click
 
 from windlass import __version__
+from windlass.cli import completion
+from windlass.cli.exits import MEANINGS, Run
+from windlass.cli.groups import LazyGroup
 
-# command: (module, its help in one line)
 _COMMANDS = {
-    "demo": ("windlass.cli.demo", "Bring everything up and watch real accounts being aggregated."),
-    "serve": ("windlass.cli.serve", "Serve the API, and run tasks."),
-    "worker": ("windlass.cli.serve", "Run tasks without serving the API."),
-    "migrate": ("windlass.cli.serve", "Bring the database's schema up to date."),
-    "client": ("windlass.cli.clients", "Make API clients."),
-    "source": ("windlass.cli.sources", "Register sources and aggregate them."),
-    "sample": ("windlass.cli.sample", "Fill the store with plausible tasks, for trying and measuring."),
+    "demo": (
+        "windlass.cli.demo:demo",
+        "Bring everything up and watch real accounts being aggregated: this machine's own.",
+    ),
+    "serve": ("windlass.cli.serve:serve", "Serve the API, and run tasks."),
+    "worker": ("windlass.cli.serve:worker", "Run tasks without serving the API."),
+    "migrate": ("windlass.cli.serve:migrate", "Bring the database's schema up to date."),
+    "task": ("windlass.cli.tasks:task", "See, change, start and watch tasks."),
+    "client": ("windlass.cli.clients:client", "Make API clients."),
+    "source": ("windlass.cli.sources:source", "Register sources and aggregate them."),
+    "sample": ("windlass.cli.sample:sample", "Fill the store with plausible tasks of the last 80 days."),
+    "completion": ("windlass.cli.completion:completion", "Print what makes a shell complete the commands."),
 }
 
-
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.items()])
+_EXIT_STATUSES = "\n".join(f"  {status.value:>3}  {meaning}" for status, meaning in MEANINGS.items())
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    members=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"\b\nExit status:\n{_EXIT_STATUSES}",
+)
+@click.option("--debug", is_flag=True, envvar="WINDLASS_DEBUG", help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="windlass")
-def windlass() -> None:
+@click.pass_context
+def windlass(context: click.Context, debug: bool) -> None:
     """Run the background tasks of identity governance, and see how far they are.
 
-    Start with `windlass demo`.
+    \b
+    Examples:
+      windlass demo
+      windlass serve
+      windlass source load-accounts --help
     """
+    context.ensure_object(Run).is_debugging = debug
 
 
 def main() -> None:
     """The entry point of the `windlass` program."""
-    try:
-        windlass(prog_name="windlass")
-    except ModuleNotFoundError as error:
-        if (error.name or "windlass").startswith("windlass"):
-            raise
-        click.echo(
-            f"Error: this command needs {error.name}, which the light install leaves out; "
-            "install Windlass with its extra `server`.",
-            err=True,
-        )
-        sys.exit(1)
+    run = Run()
+    sys.exit(run.ending_of(lambda: _run(run)))
+
+
+def _run(run: Run) -> object:
+    if completion.is_asked():
+        return completion.answer(windlass)
+    with windlass.make_context("windlass", sys.argv[1:], obj=run) as context:
+        return windlass.invoke(context)

@@ -1,4 +1,4 @@
-"""What the commands that work on the database share: where it is, and how errors of the server are said."""
+"""What the commands that work on the database share: where it is, and how they run."""
 
 import asyncio
 import logging
@@ -14,7 +14,6 @@ from rich.logging import RichHandler
 from windlass.cli.output import err
 from windlass.server.app import Application, opened
 from windlass.server.config import Settings
-from windlass.server.errors import WindlassError
 
 T = TypeVar("T")
 
@@ -23,22 +22,15 @@ _LIBRARIES = {"alembic": logging.WARNING, "asyncpg.pool": logging.ERROR, "pgqueu
 
 
 def settings_of(data_dir: Path | None, database_url: str | None = None) -> Settings:
-    """The settings, with what the command line said. Errors become the command's."""
-    try:
-        return Settings.load(data_dir=data_dir, database_url=database_url)
-    except WindlassError as error:
-        raise click.ClickException(str(error)) from error
+    """The settings, with what the command line said."""
+    return Settings.load(data_dir=data_dir, database_url=database_url)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; what the server raises on purpose is said in one sentence, with exit status 1."""
+    """Run to the end, or until a signal ends it."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_until_terminated(coroutine))
-    except WindlassError as error:
-        raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        raise click.exceptions.Exit(130) from None
     except asyncio.CancelledError:
         raise click.exceptions.Exit(143) from None
 
@@ -65,7 +57,7 @@ def on_application(settings: Settings, use: Callable[[Application], Coroutine[An
 def log_to_stderr(*, is_colourful: bool, is_quiet: bool = False) -> None:
     """Show the server's log. is_quiet: warnings and errors only."""
     if is_colourful:
-        handler: logging.Handler = RichHandler(console=err, show_path=False, log_time_format="[%X]")
+        handler: logging.Handler = RichHandler(console=err(), show_path=False, log_time_format="[%X]")
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

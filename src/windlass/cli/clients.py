@@ -3,18 +3,23 @@
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
 from windlass.cli.backend import on_application, settings_of
-from windlass.cli.options import database_options, json_option
-from windlass.cli.output import err, print_plain_json
+from windlass.cli.options import database_options, output_options
+from windlass.cli.output import write_object
+from windlass.cli.text import clean_line
 from windlass.server.app import Application
 from windlass.server.model.principal import ALL_SCOPES, Client, UserLevel
 
 
 @click.group()
 def client() -> None:
-    """Make API clients."""
+    """Make API clients.
+
+    \b
+    Example:
+      windlass client create ci
+    """
 
 
 @client.command()
@@ -28,14 +33,14 @@ def client() -> None:
 )
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help=f"May be repeated; {ALL_SCOPES} otherwise.")
 @click.option("--application", is_flag=True, help="An application, without a user to act for.")
-@json_option
+@output_options(on_pipe="table")
 @database_options
 def create(
     name: str,
     user_level: str,
     scopes: tuple[str, ...],
     application: bool,
-    is_json: bool,
+    output: str,
     data_dir: Path | None,
     database_url: str | None,
 ) -> None:
@@ -53,9 +58,13 @@ def create(
         )
 
     made, secret = on_application(settings_of(data_dir, database_url), use)
-    if is_json:
-        print_plain_json({"clientId": made.id, "clientSecret": secret})
-        return
-    err.print(f"[bold]{escape(made.name)}[/] may now use the API with these; the secret is not shown again.")
-    click.echo(f"export SAIL_CLIENT_ID={made.id}")
-    click.echo(f"export SAIL_CLIENT_SECRET={secret}")
+
+    def show(made: Client) -> None:
+        click.echo(f"{clean_line(made.name)} may now use the API with these; the secret is not shown again.", err=True)
+        click.echo(f"export SAIL_CLIENT_ID={made.id}")
+        click.echo(f"export SAIL_CLIENT_SECRET={secret}")
+
+    def data(made: Client) -> dict[str, str]:
+        return {"clientId": made.id, "clientSecret": secret}
+
+    write_object(made, output, columns=("clientId", "clientSecret"), data=data, show=show)

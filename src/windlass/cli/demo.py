@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from windlass.cli.backend import log_to_stderr, run, settings_of
-from windlass.cli.following import follow, went_well
-from windlass.cli.output import err, out, print_object
+from windlass.cli.exits import ExitStatus
+from windlass.cli.following import follow
+from windlass.cli.output import print_json
 from windlass.client import Client, ClientError, TaskStatus
 from windlass.server import app
 from windlass.server.config import Settings
@@ -39,14 +40,20 @@ _IDLE_POLL_S = 0.2
     help="Where the data is kept; WINDLASS_DATA_DIR otherwise.",
 )
 def demo(once: bool, port: int, data_dir: Path | None) -> None:
-    """Bring everything up and watch real accounts being aggregated: this machine's own."""
+    """Bring everything up and watch real accounts being aggregated: this machine's own.
+
+    \b
+    Examples:
+      windlass demo
+      windlass demo --once --port 0
+    """
     log_to_stderr(is_colourful=True, is_quiet=True)
     settings = settings_of(data_dir)
     statuses = run(_demonstrate(settings, _free_port(port), once=once))
     if not statuses:
-        raise click.exceptions.Exit(130)  # Interrupted before there was anything to tell.
-    if not all(went_well(status) for status in statuses):
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(ExitStatus.INTERRUPTED)  # Interrupted before there was anything to tell.
+    if not all(status.is_successful for status in statuses):
+        raise click.exceptions.Exit(ExitStatus.FAILED)
 
 
 async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[TaskStatus]:
@@ -60,7 +67,7 @@ async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[Tas
         is_ready.set()
 
     where = (settings.database_url and "your own PostgreSQL") or f"PostgreSQL in {settings.data_dir}"
-    err.print(f"Starting Windlass with {where} …")
+    click.echo(f"Starting Windlass with {where} …", err=True)
     serving = asyncio.create_task(
         app.serve(
             settings,
@@ -86,10 +93,10 @@ async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[Tas
             _suggest(url, settings.data_dir / "demo.env", source)
             await serving
         return statuses
-    except ClientError as error:
+    except ClientError:
         if stop.is_set():
             return []  # Interrupted: the server was gone first.
-        raise click.ClickException(str(error)) from error
+        raise
     finally:
         stop.set()
         await serving
@@ -97,13 +104,13 @@ async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[Tas
 
 def _show(url: str, client_id: str, secret: str, source: Source) -> list[TaskStatus]:
     """Launch both aggregations through the API, follow them live, and print how they ended."""
-    err.print(f"Serving the Task Management API on [bold]{url}[/]; aggregating the accounts of this machine:")
+    click.echo(f"Serving the Task Management API on {url}; aggregating the accounts of this machine:", err=True)
     with Client(url, client_id, secret) as api:
         _wait_until_idle(api, source)
         tasks = [api.load_accounts(source.id), api.load_entitlements(source.id)]
         statuses = follow(api, [task.id for task in tasks])
     for status in statuses:
-        print_object(status.raw)
+        print_json(status.raw)
     return statuses
 
 
@@ -159,7 +166,7 @@ async def _source(application: app.Application) -> Source:
 
 
 def _suggest(url: str, env_file: Path, source: Source) -> None:
-    out.print("\n[bold]What to try next[/], in another terminal:\n")
+    click.echo("\nWhat to try next, in another terminal:\n")
     click.echo(f"  . '{env_file}'      # SAIL_BASE_URL, SAIL_CLIENT_ID, SAIL_CLIENT_SECRET: for every SailPoint SDK\n")
     click.echo('  TOKEN=$(curl -s "$SAIL_BASE_URL/oauth/token" -d grant_type=client_credentials \\')
     click.echo('    -d "client_id=$SAIL_CLIENT_ID" -d "client_secret=$SAIL_CLIENT_SECRET" \\')
@@ -169,7 +176,7 @@ def _suggest(url: str, env_file: Path, source: Source) -> None:
         f'  curl -s -X POST -H "Authorization: Bearer $TOKEN" "$SAIL_BASE_URL/beta/sources/{source.id}/load-accounts"\n'
     )
     click.echo(f"Every operation, with a command to try it: {url}/docs (in a browser)\n")
-    out.print(f"Windlass serves on {url} until Ctrl-C.")
+    click.echo(f"Windlass serves on {url} until Ctrl-C.")
 
 
 def _free_port(port: int) -> int:

@@ -1,10 +1,16 @@
 """Options that several commands share. Light: it imports nothing of the server."""
 
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
+
+from windlass.cli.exits import TimedOut
+from windlass.cli.output import FORMATS
+from windlass.cli.times import parse_duration_s, short_duration
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,6 +28,69 @@ def database_options(command: Command) -> Command:
     )(command)
 
 
-def json_option(command: Command) -> Command:
-    """Output for programs."""
-    return click.option("--json", "is_json", is_flag=True, help="Print JSON alone, for programs.")(command)
+def output_options(*, on_pipe: str, forms: Sequence[str] = FORMATS) -> Callable[[Command], Command]:
+    """`--output` and its short form `--json`; the command's `output` is one of the forms.
+
+    on_pipe: what programs get that do not ask; a person gets a table.
+    """
+
+    def note(context: click.Context, _parameter: click.Parameter, is_json: bool) -> None:
+        context.meta[__name__] = "json" if is_json else None
+
+    def choose(context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+        return value or context.meta.get(__name__) or ("table" if sys.stdout.isatty() else on_pipe)
+
+    otherwise = "" if on_pipe == "table" else f" Otherwise a table on a terminal, {on_pipe} elsewhere."
+
+    def decorate(command: Command) -> Command:
+        if "json" in forms:
+            command = click.option(
+                "--json",
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=note,
+                help="The same as --output json.",
+            )(command)
+        return click.option(
+            "-o", "--output", type=click.Choice(forms), callback=choose, help=f"How to print it.{otherwise}"
+        )(command)
+
+    return decorate
+
+
+class Duration(click.ParamType[float]):
+    """A duration in seconds, typed as `90s`, `15m`, `6h`, `2d` or `1h30m`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See parse_duration_s."""
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration_s(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+def timeout_option(command: Command) -> Command:
+    """End the command when its time is up, whatever it is doing."""
+
+    def arm(context: click.Context, _parameter: click.Parameter, seconds: float | None) -> None:
+        def ring(_signal: int, _frame: object) -> NoReturn:
+            raise TimedOut(f"It was not done after {short_duration(seconds or 0)}, which is what --timeout gave it.")
+
+        if seconds is None or context.resilient_parsing:
+            return
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+
+    return click.option(
+        "--timeout",
+        type=Duration(),
+        metavar="TIME",
+        expose_value=False,
+        callback=arm,
+        help="Give up after this long, as 30s or 10m, with exit status 124.",
+    )(command)

@@ -46,7 +46,12 @@ def serve(host: str, port: int, data_dir: Path | None, database_url: str | None,
 @database_options
 @click.option("--slots", type=click.IntRange(min=2), help="How many tasks at once, two at least; one a processor.")
 def worker(data_dir: Path | None, database_url: str | None, slots: int | None) -> None:
-    """Run tasks without serving the API."""
+    """Run tasks without serving the API.
+
+    \b
+    Example:
+      windlass worker --slots 4 --database-url postgresql://me@db.example/windlass
+    """
     log_to_stderr(is_colourful=False)
     run(
         app.work(
@@ -60,6 +65,13 @@ def worker(data_dir: Path | None, database_url: str | None, slots: int | None) -
 @click.command()
 @database_options
 def migrate(data_dir: Path | None, database_url: str | None) -> None:
-    """Bring the database's schema up to date; `serve` and `worker` do so by themselves."""
+    """Bring the database's schema up to date.
+
+    `serve` and `worker` do so by themselves.
+
+    \b
+    Example:
+      windlass migrate --database-url postgresql://me@db.example/windlass
+    """
     run(app.migrated(settings_of(data_dir, database_url)))
     click.echo("The database's schema is up to date.")

@@ -8,24 +8,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
-from windlass.cli.following import follow, went_well
-from windlass.cli.options import database_options, json_option
-from windlass.cli.output import err, out, print_object, print_plain_json
-from windlass.client import Client, ClientError, LoadTask
+from windlass.cli.exits import ExitStatus
+from windlass.cli.options import database_options, output_options
+from windlass.cli.output import print_json, write_object, write_objects
+from windlass.cli.text import clean, clean_line
 
 if TYPE_CHECKING:
+    from windlass.client import Client, LoadTask
     from windlass.server.model.source import Source
     from windlass.server.service.sources import Sources
 
 T = TypeVar("T")
 
+_COLUMNS = ("id", "name", "connector", "settings")
+
 
 @click.group()
 def source() -> None:
-    """Register sources and aggregate them."""
+    """Register sources and aggregate them.
+
+    \b
+    Examples:
+      windlass source create laptop --connector unix
+      windlass source list
+    """
 
 
 @source.command()
@@ -38,13 +45,13 @@ def source() -> None:
     metavar="KEY=VALUE",
     help="One of the connector's settings; may be repeated.",
 )
-@json_option
+@output_options(on_pipe="table")
 @database_options
 def create(
     name: str,
     connector: str,
     pairs: tuple[str, ...],
-    is_json: bool,
+    output: str,
     data_dir: Path | None,
     database_url: str | None,
 ) -> None:
@@ -66,38 +73,43 @@ def create(
             raise click.BadParameter(f"{key} is given more than once; give it once.", param_hint="--setting")
         settings[key] = value
     made = _use(data_dir, database_url, lambda sources: sources.create(name, connector, settings))
-    if is_json:
-        print_plain_json(_shown(made))
-    else:
-        file = " --file FILE" if connect(made.connector, made.settings).needs_upload(Kind.ACCOUNT) else ""
-        err.print(f"Registered [bold]{escape(made.name)}[/]. Aggregate it with:")
-        click.echo(f"windlass source load-accounts {made.id}{file} --wait")
+
+    def show(made: "Source") -> None:
+        needs_file = connect(made.connector, made.settings).needs_upload(Kind.ACCOUNT)
+        click.echo(f"Registered {clean_line(made.name)}. Aggregate it with:", err=True)
+        click.echo(f"windlass source load-accounts {made.id}{' --file FILE' if needs_file else ''} --wait")
+
+    write_object(made, output, columns=_COLUMNS, data=_object, show=show)
 
 
 @source.command("list")
-@json_option
+@output_options(on_pipe="jsonl")
 @database_options
-def list_sources(is_json: bool, data_dir: Path | None, database_url: str | None) -> None:
-    """List the sources by name."""
+def list_sources(output: str, data_dir: Path | None, database_url: str | None) -> None:
+    """List the sources by name.
+
+    \b
+    Examples:
+      windlass source list
+      windlass source list --output csv
+    """
     sources = _use(data_dir, database_url, lambda sources: sources.list())
-    if is_json:
-        print_plain_json([_shown(each) for each in sources])
-        return
-    table = Table(box=None)
-    for heading in ("Name", "Connector", "Id", "Settings"):
-        table.add_column(heading, overflow="fold", min_width=32 if heading == "Id" else None)
-    for each in sources:
-        settings = " ".join(f"{name}={value}" for name, value in each.settings.items())
-        table.add_row(escape(each.name), each.connector, each.id, escape(settings))
-    out.print(table)
+    write_objects(sources, output, columns=_COLUMNS, data=_object, show=_show_list)
 
 
 @source.command()
 @click.argument("source_id", metavar="ID")
+@output_options(on_pipe="json")
 @database_options
-def show(source_id: str, data_dir: Path | None, database_url: str | None) -> None:
-    """Show one source as JSON."""
-    print_object(_shown(_use(data_dir, database_url, lambda sources: sources.get(source_id))))
+def show(source_id: str, output: str, data_dir: Path | None, database_url: str | None) -> None:
+    """Show one source.
+
+    \b
+    Example:
+      windlass source show 0193c1a2a1b07001800000000000abcd
+    """
+    found = _use(data_dir, database_url, lambda sources: sources.get(source_id))
+    write_object(found, output, columns=_COLUMNS, data=_object, show=_show_one)
 
 
 @source.command()
@@ -107,6 +119,10 @@ def delete(source_id: str, data_dir: Path | None, database_url: str | None) -> N
     """Remove a source and its accounts.
 
     Its tasks stay.
+
+    \b
+    Example:
+      windlass source delete 0193c1a2a1b07001800000000000abcd
     """
     _use(data_dir, database_url, lambda sources: sources.delete(source_id))
     click.echo("Removed.")
@@ -116,8 +132,13 @@ def delete(source_id: str, data_dir: Path | None, database_url: str | None) -> N
 @click.argument("source_id", metavar="ID")
 @database_options
 def test(source_id: str, data_dir: Path | None, database_url: str | None) -> None:
-    """Try to reach a source, and say what is there."""
-    click.echo(_use(data_dir, database_url, lambda sources: sources.test(source_id)))
+    """Try to reach a source, and say what is there.
+
+    \b
+    Example:
+      windlass source test 0193c1a2a1b07001800000000000abcd
+    """
+    click.echo(clean(_use(data_dir, database_url, lambda sources: sources.test(source_id))))
 
 
 _file_option = click.option(
@@ -153,23 +174,27 @@ def load_entitlements(source_id: str, file: Path | None, wait: bool) -> None:
     """Aggregate the entitlements of a source.
 
     Speaks to the API that the SAIL_* variables name.
+
+    \b
+    Example:
+      windlass source load-entitlements 0193c1a2a1b07001800000000000abcd --wait
     """
     _load(wait, lambda api: api.load_entitlements(source_id, file))
 
 
-def _load(wait: bool, launch: Callable[[Client], LoadTask]) -> None:
-    try:
-        with Client() as api:
-            task = launch(api)
-            if not wait:
-                print_object(task.raw)
-                return
-            status = follow(api, [task.id])[0]
-    except ClientError as error:
-        raise click.ClickException(str(error)) from error
-    print_object(status.raw)
-    if not went_well(status):
-        raise click.exceptions.Exit(1)
+def _load(wait: bool, launch: "Callable[[Client], LoadTask]") -> None:
+    from windlass.cli.following import follow
+    from windlass.client import Client
+
+    with Client() as api:
+        task = launch(api)
+        if not wait:
+            print_json(task.raw)
+            return
+        (status,) = follow(api, [task.id])
+    print_json(status.raw)
+    if not status.is_successful:
+        raise click.exceptions.Exit(ExitStatus.FAILED)
 
 
 def _use(data_dir: Path | None, database_url: str | None, use: "Callable[[Sources], Coroutine[Any, Any, T]]") -> T:
@@ -185,10 +210,29 @@ def _setting(pair: str) -> tuple[str, str]:
     return name, value
 
 
-def _shown(source_: "Source") -> dict[str, Any]:
-    return {
-        "id": source_.id,
-        "name": source_.name,
-        "connector": source_.connector,
-        "settings": dict(source_.settings),
-    }
+def _object(found: "Source") -> dict[str, Any]:
+    """A source as programs see it."""
+    return {"id": found.id, "name": found.name, "connector": found.connector, "settings": dict(found.settings)}
+
+
+def _show_list(sources: "list[Source]") -> None:
+    from windlass.cli.tables import Column, print_table
+
+    columns = (
+        Column(heading="NAME", least=16),
+        Column(heading="CONNECTOR", rank=1),
+        Column(heading="ID"),
+        Column(heading="SETTINGS", rank=2, least=16),
+    )
+    rows = []
+    for each in sources:
+        settings = " ".join(f"{name}={value}" for name, value in each.settings.items())
+        rows.append((each.name, each.connector, each.id, settings))
+    print_table(columns, rows)
+
+
+def _show_one(found: "Source") -> None:
+    from windlass.cli.tables import print_facts
+
+    settings = [(f"setting {name}", value) for name, value in found.settings.items()]
+    print_facts([("name", found.name), ("id", found.id), ("connector", found.connector), *settings])

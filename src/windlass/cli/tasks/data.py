@@ -1,0 +1,45 @@
+"""Tasks as programs get them: the document of the API, with every key there and every time written in one way."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from windlass.cli.times import iso
+from windlass.client import TaskStatus
+
+# Source: wire contract §4.
+_KEYS = (
+    "id",
+    "type",
+    "uniqueName",
+    "description",
+    "parentName",
+    "launcher",
+    "target",
+    "created",
+    "modified",
+    "launched",
+    "completed",
+    "completionStatus",
+    "messages",
+    "returns",
+    "attributes",
+    "progress",
+    "percentComplete",
+    "taskDefinitionSummary",
+)
+_OBJECTS = {
+    "target": ("id", "type", "name"),
+    "taskDefinitionSummary": ("id", "uniqueName", "description", "parentName", "executor", "arguments"),
+}
+_MOMENTS = ("created", "modified", "launched", "completed")
+
+COLUMNS = tuple(f"{key}.{below}" if below else key for key in _KEYS for below in _OBJECTS.get(key, ("",)))
+
+
+def document(status: TaskStatus) -> Mapping[str, Any]:
+    """The task's document, keys of the API first and in its order, then those that nobody knows."""
+    return {
+        **dict.fromkeys(_KEYS),
+        **status.raw,
+        **{name: iso(at) for name in _MOMENTS if (at := getattr(status, name)) is not None},
+    }

@@ -1,0 +1,202 @@
+"""`windlass task clear` and `cancel`: tasks that are to end, one by one or all that match."""
+
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from windlass.cli.connection import api_options, connect
+from windlass.cli.exits import ExitStatus, Failure, status_of
+from windlass.cli.options import output_options
+from windlass.cli.output import err, write_objects
+from windlass.cli.tasks.data import COLUMNS, document
+from windlass.cli.tasks.selection import Selection, selection_options
+from windlass.cli.text import clean_line
+from windlass.client import ApiError, BadRequest, ClientError, CompletionStatus, TaskStatus
+
+if TYPE_CHECKING:
+    from windlass.client import Client
+
+_SHOWN_AT_MOST = 20
+Ending = Callable[[str], TaskStatus]
+
+
+def _bulk_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What decides whether many tasks are ended at once."""
+    for option in (
+        click.option("--dry-run", is_flag=True, help="Show which, and change nothing."),
+        click.option("--yes", "-y", is_flag=True, help="Do not ask."),
+        click.option("--pending", "is_bulk", is_flag=True, help="All pending tasks that match the options."),
+        click.argument("task_ids", metavar="[ID]...", nargs=-1),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_bulk_options
+@click.option(
+    "--status",
+    type=click.Choice(list(CompletionStatus), case_sensitive=False),
+    default=CompletionStatus.TERMINATED,
+    show_default=True,
+    help="How they shall have ended.",
+)
+@selection_options(is_of_pending=True)
+@output_options(on_pipe="jsonl")
+@api_options
+def clear(
+    task_ids: tuple[str, ...],
+    is_bulk: bool,
+    yes: bool,
+    dry_run: bool,
+    status: str,
+    selection: Selection,
+    output: str,
+    api_version: str,
+) -> None:
+    """End tasks whatever their work is doing: those named, or with --pending all that match.
+
+    Tasks that are named are cleared at once. Before many are cleared they are shown, and you are asked.
+
+    \b
+    Examples:
+      windlass task clear 0193c1a2a1b07001800000000000abcd
+      windlass task clear --pending --older-than 6h --definition "Cloud Account Aggregation"
+      windlass task clear --pending --source HR --status error --yes
+      windlass task clear --pending --since 14:00 --dry-run
+    """
+    with connect(api_version) as client:
+        tasks = _meant(client, "clear", task_ids, selection, is_bulk=is_bulk, yes=yes, dry_run=dry_run)
+        _end(client, tasks, lambda task_id: client.clear(task_id, status), output, is_bulk=is_bulk)
+
+
+@click.command()
+@_bulk_options
+@selection_options(is_of_pending=True)
+@output_options(on_pipe="jsonl")
+@api_options
+def cancel(
+    task_ids: tuple[str, ...],
+    is_bulk: bool,
+    yes: bool,
+    dry_run: bool,
+    selection: Selection,
+    output: str,
+    api_version: str,
+) -> None:
+    """Have tasks stop: those named, or with --pending all that match.
+
+    Work is asked to stop, and stopped a little later; `windlass task wait` tells when it has.
+
+    \b
+    Examples:
+      windlass task cancel 0193c1a2a1b07001800000000000abcd
+      windlass task cancel --pending --launcher ada --yes
+    """
+    with connect(api_version) as client:
+        tasks = _meant(client, "cancel", task_ids, selection, is_bulk=is_bulk, yes=yes, dry_run=dry_run)
+        _end(client, tasks, client.cancel, output, is_bulk=is_bulk)
+
+
+def _meant(
+    client: "Client",
+    verb: str,
+    task_ids: Sequence[str],
+    selection: Selection,
+    *,
+    is_bulk: bool,
+    yes: bool,
+    dry_run: bool,
+) -> list[str]:
+    """The ids of the tasks to end, once it is sure that they are meant."""
+    if is_bulk == bool(task_ids):
+        raise click.UsageError(f"Say which tasks to {verb}: either by their ids, or with --pending and options.")
+    if not is_bulk:
+        if selection != Selection().of(selection.statuses):
+            raise click.UsageError("Options that choose tasks need --pending; ids alone say which are meant.")
+        if not dry_run:
+            return list(dict.fromkeys(task_ids))
+        found = [client.get_task_status(task_id) for task_id in task_ids]
+    else:
+        found = list(selection.find(client))
+    if dry_run or not yes:
+        _show(found)
+    if not found or dry_run:
+        click.echo(f"{_number(found)} would be {_DONE[verb]}." if found else "No task matches.", err=True)
+        return []
+    if not yes:
+        _ask(f"{verb.capitalize()} {_number(found)}?")
+    return [status.id for status in found]
+
+
+_DONE = {"clear": "cleared", "cancel": "cancelled"}
+
+
+def _number(tasks: Sequence[object]) -> str:
+    return "this task" if len(tasks) == 1 else f"these {len(tasks):,} tasks"
+
+
+def _show(tasks: Sequence[TaskStatus]) -> None:
+    from windlass.cli.appearance import PENDING_COLUMNS, pending_row
+    from windlass.cli.tables import lines_of
+
+    now = datetime.now(UTC)
+    rows = [pending_row(each, now, stuck_after_s=float("inf")) for each in tasks[:_SHOWN_AT_MOST]]
+    for line in lines_of(PENDING_COLUMNS, rows, err().width if sys.stderr.isatty() else None):
+        err().print(line)
+    if len(tasks) > _SHOWN_AT_MOST:
+        click.echo(f"… and {len(tasks) - _SHOWN_AT_MOST:,} more", err=True)
+
+
+def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise Failure(f"{question} There is no terminal to ask on; add --yes if you are sure.", ExitStatus.MISUSED)
+    if not click.confirm(question, err=True):
+        raise click.Abort
+
+
+def _end(client: "Client", task_ids: Sequence[str], ending: Ending, output: str, *, is_bulk: bool) -> None:
+    """End each, tell each that cannot be ended, and answer for all of them by the exit status."""
+    failures: list[int] = []
+    tried = 0
+
+    def fail(error: ClientError) -> None:
+        click.echo(f"Error: {clean_line(str(error))}", err=True)
+        failures.append(status_of(error))
+
+    def ended() -> Any:
+        nonlocal tried
+        for task_id in task_ids:
+            tried += 1
+            try:
+                yield ending(task_id)
+            except BadRequest as error:
+                task = client.get_task_status(task_id) if is_bulk else None
+                if task is not None and task.is_final:
+                    yield task  # It ended by itself since it was listed, which is what was wanted.
+                else:
+                    fail(error)
+            except ApiError as error:
+                fail(error)
+            except ClientError as error:
+                fail(error)
+                return  # The next would fail as slowly.
+
+    write_objects(ended(), output, columns=COLUMNS, data=document, show=_show_ended)
+    if failures:
+        if len(task_ids) > 1:
+            untried = f", {len(task_ids) - tried:,} were not tried" if tried < len(task_ids) else ""
+            click.echo(f"{len(failures):,} of {len(task_ids):,} could not be ended{untried}.", err=True)
+        raise click.exceptions.Exit(failures[0] if len(set(failures)) == 1 else ExitStatus.FAILED)
+
+
+def _show_ended(tasks: Sequence[TaskStatus]) -> None:
+    from windlass.cli import appearance
+    from windlass.cli.tables import print_table
+
+    if tasks:
+        now = datetime.now(UTC)
+        print_table(appearance.COLUMNS, [appearance.row(each, now) for each in tasks])

@@ -1,0 +1,105 @@
+"""`windlass task run` and `wait`: a task from its start to its end."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from windlass.cli.connection import api_options, connect
+from windlass.cli.exits import ExitStatus
+from windlass.cli.options import output_options
+from windlass.cli.output import write_objects
+from windlass.cli.pairs import parse_pair
+from windlass.cli.tasks.data import COLUMNS, document
+from windlass.cli.tasks.selection import complete_definitions
+from windlass.cli.tasks.single import show_task
+from windlass.client import TaskStatus
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@click.command()
+@click.argument("definition", metavar="NAME-OR-ID", shell_complete=complete_definitions)
+@click.option(
+    "--argument",
+    "arguments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="What the definition takes, as text, or with KEY:=VALUE as JSON; sourceId sets the source. May be repeated.",
+)
+@click.option(
+    "--execution-type",
+    type=click.Choice(["REST", "EVENT", "MESSAGE"], case_sensitive=False),
+    help="How it is carried out; EVENT and MESSAGE make a task that a program of yours reports on.",
+)
+@click.option("--wait", "waits", is_flag=True, help="Wait for the end; exit status 1 if that is an error.")
+@output_options(on_pipe="json")
+@api_options
+def run(
+    definition: str,
+    arguments: tuple[str, ...],
+    execution_type: Any,
+    waits: bool,
+    output: str,
+    api_version: str,
+) -> ExitStatus:
+    """Start a task by its definition's name or id.
+
+    \b
+    Examples:
+      windlass task run "Cloud Account Aggregation" --argument sourceId=0193c1a2a1b07001800000000000abcd --wait
+      windlass task run "Nightly import" --execution-type EVENT --json
+    """
+    by_id = _ID.fullmatch(definition) is not None
+    given = dict(parse_pair(argument, "--argument") for argument in arguments)
+    with connect(api_version) as client:
+        status = client.run(
+            None if by_id else definition,
+            definition_id=definition if by_id else None,
+            arguments=given or None,
+            execution_type=execution_type,
+        )
+        if waits:
+            from windlass.cli.following import follow
+
+            (status,) = follow(client, [status.id])
+    show_task(status, output)
+    return ending_of([status] if waits else [])
+
+
+@click.command()
+@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@output_options(on_pipe="jsonl")
+@api_options
+def wait(task_ids: tuple[str, ...], output: str, api_version: str) -> ExitStatus:
+    """Wait until tasks have ended; exit status 1 if one ended in error.
+
+    \b
+    Examples:
+      windlass task wait 0193c1a2a1b07001800000000000abcd
+      windlass task wait --timeout 10m 0193c1a2a1b07001800000000000abcd 0193c1a2a1b07001800000000000abce
+    """
+    from windlass.cli.following import follow
+
+    with connect(api_version) as client:
+        tasks = follow(client, task_ids)
+    write_objects(tasks, output, columns=COLUMNS, data=document, show=_show)
+    return ending_of(tasks)
+
+
+def ending_of(tasks: Sequence[TaskStatus]) -> ExitStatus:
+    """What the end of tasks means for the exit status."""
+    return ExitStatus.SUCCESS if all(task.is_successful for task in tasks) else ExitStatus.FAILED
+
+
+def _show(tasks: Sequence[TaskStatus]) -> None:
+    from windlass.cli import appearance
+    from windlass.cli.tables import print_table
+
+    if len(tasks) == 1:
+        appearance.print_task(tasks[0])
+    else:
+        now = datetime.now(UTC)
+        print_table(appearance.COLUMNS, [appearance.row(each, now) for each in tasks])

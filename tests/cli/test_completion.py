@@ -1,0 +1,37 @@
+"""Shells complete what is typed."""
+
+import subprocess
+
+import pytest
+
+
+def completed(windlass, *words: str) -> set[str]:
+    """What bash would be offered for the last word."""
+    environment = {"_WINDLASS_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(["windlass", *words]),
+                   "COMP_CWORD": str(len(words))}  # fmt: skip
+    return {line.partition(",")[2] for line in windlass(**environment).stdout.splitlines()}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_its_script(windlass, shell: str):
+    result = windlass("completion", shell)
+
+    assert result.returncode == 0
+    assert "_WINDLASS_COMPLETE" in result.stdout
+
+
+def test_the_script_for_bash_is_one(windlass):
+    script = windlass("completion", "bash").stdout
+
+    result = subprocess.run(
+        ["bash", "-c", f"{script}\ncomplete -p windlass"], capture_output=True, text=True, check=True
+    )
+
+    assert "_windlass_completion" in result.stdout
+
+
+def test_commands_options_and_values_are_completed(windlass):
+    assert {"serve", "source", "sample"} <= completed(windlass, "s")
+    assert completed(windlass, "source", "load-") == {"load-accounts", "load-entitlements"}
+    assert completed(windlass, "source", "list", "--out") == {"--output"}
+    assert completed(windlass, "source", "list", "--output", "js") == {"json", "jsonl"}
