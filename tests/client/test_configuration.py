@@ -200,9 +200,9 @@ def test_a_file_that_cannot_be_read_is_named(places):
 
 
 @pytest.mark.parametrize("key", ["activeenvironment", "ActiveEnvironment"])
-@pytest.mark.parametrize("name", ["other", "OTHER"])
-def test_the_active_environment_is_taken(places, key, name):
-    places.sail.write_text(SAIL.replace("activeenvironment: Devrel", f"{key}: {name}"))
+@pytest.mark.parametrize(("name", "written"), [("other", "Other"), ("OTHER", "other")])
+def test_the_active_environment_is_taken_in_whatever_case(places, key, name, written):
+    places.sail.write_text(SAIL.replace("activeenvironment: Devrel", f"{key}: {name}").replace("other:", f"{written}:"))
 
     assert (places.load().base_url, places.load().client_id) == ("https://other.example", "0123")
 

@@ -116,6 +116,7 @@ def test_filters_are_equal_where_their_texts_are(one, other):
         (F.completion_status.is_null() & (F.source_id == "x"), 'completionStatus isnull and sourceId eq "x"'),
         (~(F.id == "a") & ~F.type.is_null(), 'not id eq "a" and not type isnull'),
         (~((F.id == "a") | F.type.is_null()), 'not (id eq "a" or type isnull)'),
+        (~((F.id == "a") & F.type.is_null()), 'not (id eq "a" and type isnull)'),
         (((F.id == "a") | (F.id == "b")) & (F.id == "c"), '(id eq "a" or id eq "b") and id eq "c"'),
         ((F.id == "a") | (F.id == "b") & (F.id == "c"), 'id eq "a" or id eq "b" and id eq "c"'),
         ((F.id == "a") & ((F.id == "b") & (F.id == "c")), 'id eq "a" and id eq "b" and id eq "c"'),
