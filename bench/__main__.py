@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import aggregation, api, sample
+from bench import aggregation, api, client, sample
 from windlass.server.store import embedded
 
 _TABLE_WIDTH = 130
@@ -39,6 +39,9 @@ def _of_rows(measure: Callable[[str, int, int], Awaitable[Table]]) -> Benchmark:
 _BENCHMARKS: dict[str, Benchmark] = {
     "aggregation": _of_rows(aggregation.measure),
     "api": lambda folder, arguments: api.measure(folder, arguments.tasks or [1_000_000], arguments.rounds),
+    "client": lambda folder, arguments: client.measure(
+        folder, (arguments.tasks or [client.TASKS])[0], arguments.rounds
+    ),
     "sample": _of_rows(sample.measure),
 }
 
@@ -53,7 +56,7 @@ def main() -> None:
         "--tasks",
         type=int,
         action="append",
-        help="api: the size of a store, beside one of 10,000; may be repeated; 1,000,000 by default",
+        help="api: the size of a store, beside one of 10,000; may be repeated; 1,000,000 by default. client: 100,000",
     )
     parser.add_argument("--rounds", type=int, default=3, help="of each side, 3 by default")
     arguments = parser.parse_args()

@@ -33,6 +33,7 @@ _UPDATE = "UPDATE task SET modified = $2, document = $3, version = version + 1 W
 class Store:
     """A filled store, known to the benchmark by a token and some of its tasks.
 
+    credentials: client id and secret that the token was issued for; task_id: of a task that has ended.
     pending: ids of tasks that are nobody's; bare: what each operation comes down to, by its name.
     port, ready_s, pid: of `windlass serve`, and bare_port: of the bare server, while they are running.
     """
@@ -47,6 +48,8 @@ class Store:
         self.folder = folder
         self.database_url = database_url
         self.token = ""
+        self.credentials = ("", "")
+        self.task_id = ""
         self.pending: list[str] = []
         self.bare: dict[str, Bare] = {}
         self._places: dict[str, str] = {}
@@ -94,6 +97,7 @@ class Store:
         client, secret = await application.tokens.create_client(
             "bench", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,)
         )
+        self.credentials = client.id, secret
         self.token = str((await application.tokens.issue(client.id, secret))["access_token"])
 
         async def listed(path: str) -> list[dict]:
@@ -104,8 +108,9 @@ class Store:
         source, other_source, *_ = sorted(
             {task["attributes"]["appId"] for task in ended if "appId" in task["attributes"]}
         )
+        self.task_id = ended[7]["id"]
         self._places = {
-            "id": ended[7]["id"],
+            "id": self.task_id,
             "other": ended[9]["id"],
             "source": source,
             "other_source": other_source,

@@ -66,7 +66,7 @@ def test_a_source_is_created_listed_shown_tested_and_deleted(windlass, tmp_path:
         (("client", "create", "caf\udce9"), 4, "printable"),
         (("client", "create", ""), 4, "name is empty"),
         (("source", "show", "nonsense"), 3, 'no source with the id "nonsense"'),
-        (("source", "load-accounts", "x"), 2, "SAIL_BASE_URL is not set"),
+        (("source", "load-accounts", "x"), 2, "no SAIL_BASE_URL"),
         (("source", "load-accounts", "x", "--file", "/no/such/file"), 2, "/no/such/file"),
         (("client", "create", "x", "--user-level", "KING"), 2, "ORG_ADMIN"),
         (("sample", "--tasks", "-1"), 2, "-1"),
@@ -100,7 +100,7 @@ def test_an_address_that_is_none_is_named(windlass, url: str):
     result = windlass("source", "load-accounts", "x", SAIL_BASE_URL=url, SAIL_CLIENT_ID="a", SAIL_CLIENT_SECRET="b")
 
     assert result.returncode == 2
-    assert url in result.stderr
+    assert "SAIL_BASE_URL" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -129,7 +129,8 @@ def test_loading_a_file_and_waiting_shows_the_end_and_answers_by_exit_status(win
     assert refused.returncode == 1
     assert json.loads(refused.stdout)["completionStatus"] == "ERROR"
     assert away.returncode == 5
-    assert "does not answer" in away.stderr
+    assert "http://127.0.0.1:9 gave no answer" in away.stderr
+    assert "Is it running" in away.stderr
 
 
 async def test_samples_are_external_tasks_of_every_status_and_target_within_80_days(

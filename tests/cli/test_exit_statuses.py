@@ -30,7 +30,7 @@ def test_help_and_reference_have_every_status(windlass):
         (("source", "lisst"), 2, "Did you mean 'list'?"),
         (("source", "create", " ", "--connector", "unix"), 4, "name is empty"),
         (("source", "show", "nonsense"), 3, 'no source with the id "nonsense"'),
-        (("source", "load-accounts", "x"), 2, "SAIL_BASE_URL is not set"),
+        (("source", "load-accounts", "x"), 2, "no SAIL_BASE_URL"),
         (("migrate", "--database-url", "postgresql://nobody@127.0.0.1:9/none"), 5, "does not answer"),
     ],
 )

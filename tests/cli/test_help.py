@@ -53,7 +53,7 @@ def parse(arguments: list[str]) -> None:
     assert rest == []
     for parameter in command.get_params(context):
         given = values.get(parameter.name)
-        if parameter in order and given is not None and not isinstance(parameter.type, click.Path):
+        if parameter in order and isinstance(given, str | list | tuple) and not isinstance(parameter.type, click.Path):
             parameter.type_cast_value(context, given)
 
 

@@ -25,21 +25,21 @@ _MESSAGES = {"INFO": ("·", ""), "WARN": ("!", "yellow"), "ERROR": ("✖", "red"
 COLUMNS = (
     Column(heading="ID"),
     Column(heading="STATUS"),
-    Column(heading="TASK", least=12),
-    Column(heading="TARGET", rank=2, least=8),
-    Column(heading="CREATED", rank=1),
-    Column(heading="TOOK", rank=3, justify="right"),
-    Column(heading="LAUNCHER", rank=4, least=8),
+    Column(heading="TASK", rank=1, least=18),
+    Column(heading="TARGET", rank=3, least=10),
+    Column(heading="CREATED", rank=2),
+    Column(heading="TOOK", rank=4, justify="right"),
+    Column(heading="LAUNCHER", rank=5, least=10),
 )
 PENDING_COLUMNS = (
     Column(heading="ID"),
     Column(heading="STATUS"),
-    Column(heading="TASK", least=12),
-    Column(heading="AGE", justify="right", rank=1),
-    Column(heading="IDLE", justify="right", rank=2),
-    Column(heading="TARGET", rank=3, least=8),
-    Column(heading="LAUNCHER", rank=5, least=8),
-    Column(heading="PROGRESS", rank=4, least=12),
+    Column(heading="TASK", rank=1, least=18),
+    Column(heading="AGE", rank=2, justify="right"),
+    Column(heading="IDLE", rank=3, justify="right"),
+    Column(heading="TARGET", rank=4, least=10),
+    Column(heading="LAUNCHER", rank=6, least=10),
+    Column(heading="PROGRESS", rank=5, least=12),
 )
 
 
@@ -87,8 +87,13 @@ def status_text(status: TaskStatus, *, is_stuck: bool = False) -> Text:
     """How it ended, or how far it is, with a sign and in colour."""
     if status.completion_status is not None:
         return end_text(status.completion_status)
-    words = f"running {status.percent_complete} %" if status.launched else "queued"
+    words = f"running {status.percent_complete} %" if is_running(status) else "queued"
     return Text(f"▲ {words}", style="bold red") if is_stuck else Text(f"○ {words}", style="cyan")
+
+
+def is_running(status: TaskStatus) -> bool:
+    """Work on it has begun. What is reported from outside may have been given no `launched`."""
+    return not status.is_final and (status.launched is not None or status.percent_complete > 0)
 
 
 def end_text(end: str) -> Text:

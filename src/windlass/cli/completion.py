@@ -12,7 +12,9 @@ _VARIABLE = "_WINDLASS_COMPLETE"
 @click.argument("shell", type=click.Choice(_SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what makes SHELL complete commands, options and some of their values.
+    """Print what makes a shell complete the commands.
+
+    With them go their options, and some of their values.
 
     \b
     Examples:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_ATTEMPTS = 4  # A person who mistyped an address should learn so within seconds.
+
 
 def api_options(command: Command) -> Command:
     """`--api-version` and `--timeout`."""
@@ -30,4 +32,4 @@ def connect(api_version: str) -> "Client":
     """A client of the server that the SAIL_* variables or the files of SailPoint's own tools name."""
     from windlass.client import Client
 
-    return Client(version=api_version)
+    return Client(version=api_version, max_attempts=_ATTEMPTS)

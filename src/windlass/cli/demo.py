@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import click
 from windlass.cli.backend import log_to_stderr, run, settings_of
 from windlass.cli.exits import ExitStatus
 from windlass.cli.following import follow
-from windlass.cli.output import print_json
+from windlass.cli.tasks.single import show_task
 from windlass.client import Client, ClientError, TaskStatus
 from windlass.server import app
 from windlass.server.config import Settings
@@ -110,7 +111,7 @@ def _show(url: str, client_id: str, secret: str, source: Source) -> list[TaskSta
         tasks = [api.load_accounts(source.id), api.load_entitlements(source.id)]
         statuses = follow(api, [task.id for task in tasks])
     for status in statuses:
-        print_json(status.raw)
+        show_task(status, "table" if sys.stdout.isatty() else "json")
     return statuses
 
 
@@ -168,13 +169,13 @@ async def _source(application: app.Application) -> Source:
 def _suggest(url: str, env_file: Path, source: Source) -> None:
     click.echo("\nWhat to try next, in another terminal:\n")
     click.echo(f"  . '{env_file}'      # SAIL_BASE_URL, SAIL_CLIENT_ID, SAIL_CLIENT_SECRET: for every SailPoint SDK\n")
+    click.echo("  windlass task list")
+    click.echo("  windlass task watch")
+    click.echo(f"  windlass source load-accounts {source.id} --wait\n")
     click.echo('  TOKEN=$(curl -s "$SAIL_BASE_URL/oauth/token" -d grant_type=client_credentials \\')
     click.echo('    -d "client_id=$SAIL_CLIENT_ID" -d "client_secret=$SAIL_CLIENT_SECRET" \\')
     click.echo("    | python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])')")
-    click.echo('  curl -s -H "Authorization: Bearer $TOKEN" "$SAIL_BASE_URL/beta/task-status?limit=5"')
-    click.echo(
-        f'  curl -s -X POST -H "Authorization: Bearer $TOKEN" "$SAIL_BASE_URL/beta/sources/{source.id}/load-accounts"\n'
-    )
+    click.echo('  curl -s -H "Authorization: Bearer $TOKEN" "$SAIL_BASE_URL/beta/task-status?limit=5"\n')
     click.echo(f"Every operation, with a command to try it: {url}/docs (in a browser)\n")
     click.echo(f"Windlass serves on {url} until Ctrl-C.")
 

@@ -127,7 +127,7 @@ def _say(error: Exception) -> None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return
-    click.echo(f"Error: {clean_line(_sentence(error))}", err=True)
+    click.echo(f"Error: {clean_line(' '.join(filter(None, (_sentence(error), _next_step(error)))))}", err=True)
     context = getattr(error, "ctx", None)
     if isinstance(error, click.UsageError) and context is not None:
         click.echo(f"`{context.command_path} --help` shows how it is used.", err=True)
@@ -149,6 +149,21 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}."
     return str(error)
+
+
+def _next_step(error: Exception) -> str:
+    """What a person may do about an error whose own words do not say."""
+    from windlass.client import errors as client
+
+    match error:
+        case client.Unreachable():
+            return "Is it running there, and is the address right?"
+        case client.TooManyRequests():
+            return "Try again later, or ask for less."
+        case client.ServerError():
+            return "Try again later."
+        case _:
+            return ""
 
 
 def _leave_quietly() -> int:

@@ -144,5 +144,7 @@ def data_out(*, is_live: bool = False) -> TextIO:
     is_live: each line is handed on at once.
     """
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=is_live)
+        sys.stdout.reconfigure(
+            encoding="utf-8", errors="backslashreplace", line_buffering=is_live or sys.stdout.isatty()
+        )
     return sys.stdout

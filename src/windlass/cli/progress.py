@@ -54,9 +54,9 @@ def counted(things: Iterable[T], what: str) -> Iterator[Iterator[T]]:
     if not is_watched():
         yield iter(things)
         return
-    from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (MofNCompleteColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[pace]}"))
+    columns = (TextColumn("{task.completed:,.0f} {task.description}"), TextColumn("{task.fields[pace]}"))
     with Progress(SpinnerColumn(), *columns, TimeElapsedColumn(), console=err()) as bars:
         row = bars.add_task(what, total=None, pace="")
 

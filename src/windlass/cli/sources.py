@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from windlass.cli.exits import ExitStatus
+from windlass.cli.connection import api_options
+from windlass.cli.loading import load
 from windlass.cli.options import database_options, output_options
-from windlass.cli.output import print_json, write_object, write_objects
+from windlass.cli.output import write_object, write_objects
 from windlass.cli.text import clean, clean_line
 
 if TYPE_CHECKING:
+    from windlass.cli.exits import ExitStatus
     from windlass.client import Client, LoadTask
+    from windlass.client.launches import OnProgress
     from windlass.server.model.source import Source
     from windlass.server.service.sources import Sources
 
@@ -154,23 +157,34 @@ _wait_option = click.option("--wait", is_flag=True, help="Wait for the end; exit
 @_file_option
 @click.option("--disable-optimization", is_flag=True, help="Write unchanged accounts, too.")
 @_wait_option
-def load_accounts(source_id: str, file: Path | None, disable_optimization: bool, wait: bool) -> None:
+@output_options(on_pipe="json")
+@api_options
+def load_accounts(
+    source_id: str, file: Path | None, disable_optimization: bool, wait: bool, output: str, api_version: str
+) -> "ExitStatus":
     """Aggregate the accounts of a source.
 
     Speaks to the API that the SAIL_* variables name.
 
     \b
-    Example:
+    Examples:
       windlass source load-accounts 0193c1a2a1b07001800000000000abcd --file people.csv --wait
+      windlass source load-accounts 0193c1a2a1b07001800000000000abcd --wait --timeout 1h
     """
-    _load(wait, lambda api: api.load_accounts(source_id, file, disable_optimization=disable_optimization))
+
+    def launch(api: "Client", on_progress: "OnProgress | None") -> "LoadTask":
+        return api.load_accounts(source_id, file, disable_optimization=disable_optimization, on_progress=on_progress)
+
+    return load(launch, file, wait=wait, output=output, api_version=api_version)
 
 
 @source.command("load-entitlements")
 @click.argument("source_id", metavar="ID")
 @_file_option
 @_wait_option
-def load_entitlements(source_id: str, file: Path | None, wait: bool) -> None:
+@output_options(on_pipe="json")
+@api_options
+def load_entitlements(source_id: str, file: Path | None, wait: bool, output: str, api_version: str) -> "ExitStatus":
     """Aggregate the entitlements of a source.
 
     Speaks to the API that the SAIL_* variables name.
@@ -179,22 +193,11 @@ def load_entitlements(source_id: str, file: Path | None, wait: bool) -> None:
     Example:
       windlass source load-entitlements 0193c1a2a1b07001800000000000abcd --wait
     """
-    _load(wait, lambda api: api.load_entitlements(source_id, file))
 
+    def launch(api: "Client", on_progress: "OnProgress | None") -> "LoadTask":
+        return api.load_entitlements(source_id, file, on_progress=on_progress)
 
-def _load(wait: bool, launch: "Callable[[Client], LoadTask]") -> None:
-    from windlass.cli.following import follow
-    from windlass.client import Client
-
-    with Client() as api:
-        task = launch(api)
-        if not wait:
-            print_json(task.raw)
-            return
-        (status,) = follow(api, [task.id])
-    print_json(status.raw)
-    if not status.is_successful:
-        raise click.exceptions.Exit(ExitStatus.FAILED)
+    return load(launch, file, wait=wait, output=output, api_version=api_version)
 
 
 def _use(data_dir: Path | None, database_url: str | None, use: "Callable[[Sources], Coroutine[Any, Any, T]]") -> T:

@@ -1,19 +1,31 @@
 """What is in an answer. Source: wire contract §7."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
 from windlass.client.errors import BadAnswer
 from windlass.client.protocol import Answer, Request
 
+T = TypeVar("T")
 
-def json_of(request: Request, answer: Answer) -> Any:
-    """The JSON in an answer. Raises BadAnswer; what claims to be JSON and is not may have been cut off."""
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+read_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def read_one(request: Request, answer: Answer, read: Callable[[bytes], T]) -> T:
+    """What is read from an answer's JSON. Raises BadAnswer; what claims to be JSON and is not may have been cut off.
+
+    read: raises msgspec's errors.
+    """
     try:
-        return msgspec.json.decode(answer.body)
-    except ValueError as error:
+        return read(answer.body)
+    except msgspec.ValidationError as error:
+        raise BadAnswer(
+            f"{request.method} {request.path} was answered with something else than wanted: {error}."
+        ) from error
+    except (ValueError, RecursionError) as error:
         media_type = answer.headers.get("content-type", "")
         is_json = "json" in media_type
         what = "broken JSON" if is_json else f"{media_type or 'something'}, not JSON"
@@ -23,17 +35,11 @@ def json_of(request: Request, answer: Answer) -> Any:
         ) from error
 
 
-def json_object(request: Request, answer: Answer) -> Mapping[str, Any]:
-    """The JSON object in an answer. Raises BadAnswer."""
-    content = json_of(request, answer)
-    if not isinstance(content, dict):
-        raise BadAnswer(f"{request.method} {request.path} was answered with {type(content).__name__}, not an object.")
-    return content
+def read_each(request: Request, answer: Answer, read: Callable[[bytes], T]) -> list[T]:
+    """What is read from each object in an answer's JSON; some servers have no content where there are none.
 
-
-def json_objects(request: Request, answer: Answer) -> list[Mapping[str, Any]]:
-    """The JSON objects in an answer; some servers have no content where there are none. Raises BadAnswer."""
-    content = json_of(request, answer) if answer.status != 204 else []
-    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
-        raise BadAnswer(f"{request.method} {request.path} was answered with something that is no list of objects.")
-    return content
+    Raises BadAnswer.
+    """
+    if answer.status == 204:
+        return []
+    return read_one(request, answer, lambda body: [read(bytes(each)) for each in _split(body)])

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from windlass.client.answers import json_object
+from windlass.client.answers import read_object, read_one
 from windlass.client.errors import ApiError, BadAnswer, ConfigurationError, WrongCredentials, refusal
 from windlass.client.protocol import Answer, Conversation, Exclusively, Request, Send
 from windlass.client.repetition import Repetition
@@ -78,7 +78,7 @@ class Tokens:
         def read(answer: Answer) -> Mapping[str, object]:
             if answer.status != 200:
                 raise _rejected(refusal(request, answer), credentials, repetition.base_url)
-            return json_object(request, answer)
+            return read_one(request, answer, read_object)
 
         asked_at = repetition.clock()
         content = yield from repetition.attempt(request, send, read)

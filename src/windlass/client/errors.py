@@ -155,7 +155,7 @@ def refusal(request: Request, answer: Answer) -> ApiError:
 def _content(answer: Answer) -> Mapping[str, Any]:
     try:
         content = msgspec.json.decode(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

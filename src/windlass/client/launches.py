@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, Literal
 
 import msgspec
 
-from windlass.client.answers import json_object, json_objects
+from windlass.client.answers import read_each, read_object, read_one
 from windlass.client.errors import BadAnswer, ClientError
 from windlass.client.exchange import Session
 from windlass.client.models import LoadTask, Page, TaskDefinition, TaskStatus
@@ -93,7 +93,7 @@ def get_task_definitions(session: Session, *, offset: int = 0, limit: int = 250)
     )
 
     def read(answer: Answer) -> Page[TaskDefinition]:
-        definitions = [TaskDefinition(each) for each in json_objects(request, answer)]
+        definitions = read_each(request, answer, _definition)
         return Page(definitions, request_id=answer.headers.get("slpt-request-id"))
 
     return session.ask(request, read)
@@ -102,7 +102,7 @@ def get_task_definitions(session: Session, *, offset: int = 0, limit: int = 250)
 def get_task_definition(session: Session, definition_id: str) -> Conversation[TaskDefinition]:
     """One task definition. Raises NotFound."""
     request = Request(method="GET", path=_definition_path(session, definition_id))
-    return session.ask(request, lambda answer: TaskDefinition(json_object(request, answer)))
+    return session.ask(request, lambda answer: read_one(request, answer, _definition))
 
 
 def update_task_definition(session: Session, definition_id: str, operations: JsonPatch) -> Conversation[TaskDefinition]:
@@ -114,7 +114,11 @@ def update_task_definition(session: Session, definition_id: str, operations: Jso
         body=msgspec.json.encode(operations),
         repeat=Repeat.UNTAKEN,
     )
-    return session.ask(request, lambda answer: TaskDefinition(json_object(request, answer)))
+    return session.ask(request, lambda answer: read_one(request, answer, _definition))
+
+
+def _definition(json: bytes) -> TaskDefinition:
+    return TaskDefinition(read_object(json))
 
 
 def _definition_path(session: Session, definition_id: str) -> str:
@@ -128,7 +132,7 @@ def _load(
     request = Request(method="POST", path=path, form=form, upload=upload, repeat=Repeat.UNTAKEN)
 
     def read(answer: Answer) -> LoadTask:
-        content = json_object(request, answer)
+        content = read_one(request, answer, read_object)
         task = content.get("task", content)  # Account aggregations wrap it, entitlement aggregations do not.
         if not isinstance(task, dict) or not task.get("id"):
             raise BadAnswer(f"POST {path} was answered without a task; look whether it was started.")
@@ -150,4 +154,6 @@ def _upload(file: Path | str | bytes | BinaryIO | None, on_progress: OnProgress 
             return Upload(file, "upload", on_progress)
         case _:
             name = getattr(file, "name", None)
-            return Upload(file, Path(name).name if isinstance(name, str) else "upload", on_progress)
+            # What can be read only once is read now, for it may have to be sent twice.
+            content = file if file.seekable() else file.read()
+            return Upload(content, Path(name).name if isinstance(name, str) else "upload", on_progress)

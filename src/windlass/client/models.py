@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
+import msgspec
+
 T = TypeVar("T")
 M = TypeVar("M", bound="Model")
 
@@ -42,6 +44,7 @@ class MessageType(StrEnum):
 
 # What servers and documents also call these.
 _OTHER_WORDS = {"COMPLETED": "SUCCESS", "TEMP_ERROR": "TEMPERROR"}
+_NOTHING = msgspec.Raw(b"null")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -50,33 +53,42 @@ class _Member(Generic[T]):
 
     def __init__(self, read: Callable[[Any], T], about: str, *, key: str = "") -> None:
         self._read = read
-        self._key = key
+        self.name = ""
+        self.key = key
         self.__doc__ = about
 
     def __set_name__(self, owner: type, name: str) -> None:
         first, *others = name.split("_")
-        self._key = self._key or first + "".join(other.capitalize() for other in others)
+        self.name = name
+        self.key = self.key or first + "".join(other.capitalize() for other in others)
 
     @overload
     def __get__(self, model: None, owner: type) -> "_Member[T]": ...
     @overload
     def __get__(self, model: "Model", owner: type) -> T: ...
     def __get__(self, model: "Model | None", owner: type) -> "_Member[T] | T":
-        return self if model is None else self._read(model.raw.get(self._key))
+        return self if model is None else self._read(model._value(self))
 
     def __set__(self, model: "Model", value: object) -> None:
         raise AttributeError(f"{type(model).__name__} objects are what the server said; they cannot be changed.")
 
 
 class Model:
-    """A view of one JSON object. raw: the object as it came."""
+    """A view of one JSON object."""
 
-    __slots__ = ("raw",)
-    raw: Mapping[str, Any]
+    __slots__ = ("_raw",)
     _shown: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
-        self.raw = raw
+        self._raw = raw
+
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        """The object as it came."""
+        return self._raw
+
+    def _value(self, member: "_Member[Any]") -> Any:
+        return self.raw.get(member.key)
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.raw == other.raw
@@ -209,17 +221,65 @@ class _Task(Model):
         return self.completion_status in (CompletionStatus.SUCCESS, CompletionStatus.WARNING)
 
 
-class TaskStatus(_Task):
-    """One task. etag: its version, for `if_match`, where the server gave one; request_id: of the answer it came in."""
+class _Members(msgspec.Struct, rename="camel", gc=False):
+    """A task's members as far as they are read at once: values of any type, and the JSON of what is nested."""
 
-    __slots__ = ("etag", "request_id")
+    id: Any = None
+    type: Any = None
+    unique_name: Any = None
+    description: Any = None
+    parent_name: Any = None
+    launcher: Any = None
+    target: msgspec.Raw = _NOTHING
+    created: Any = None
+    modified: Any = None
+    launched: Any = None
+    completed: Any = None
+    completion_status: Any = None
+    messages: msgspec.Raw = _NOTHING
+    returns: msgspec.Raw = _NOTHING
+    attributes: msgspec.Raw = _NOTHING
+    progress: Any = None
+    percent_complete: Any = None
+    task_definition_summary: msgspec.Raw = _NOTHING
+
+
+_read_members = msgspec.json.Decoder(_Members).decode
+
+
+class TaskStatus(_Task):
+    """One task. etag: its version, for `if_match`, where the server gave one; request_id: of the answer it came in.
+
+    Lists are long, and most of what is in them is never looked at: what is nested is read when it is.
+    """
+
+    __slots__ = ("_json", "_members", "etag", "request_id")
     etag: str | None
     request_id: str | None
 
-    def __init__(self, raw: Mapping[str, Any], *, etag: str | None = None, request_id: str | None = None) -> None:
-        super().__init__(raw)
+    def __init__(
+        self, raw: Mapping[str, Any] | bytes, *, etag: str | None = None, request_id: str | None = None
+    ) -> None:
+        """raw: the object, or its JSON. Raises msgspec.ValidationError for any other JSON."""
+        self._json = raw if isinstance(raw, bytes) else msgspec.json.encode(raw)
+        self._members = _read_members(self._json)
         self.etag = etag
         self.request_id = request_id
+
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        """The object as it came."""
+        raw: Mapping[str, Any] = msgspec.json.decode(self._json)
+        return raw
+
+    def _value(self, member: _Member[Any]) -> Any:
+        value = getattr(self._members, member.name)
+        return msgspec.json.decode(value) if type(value) is msgspec.Raw else value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TaskStatus) and (self._json == other._json or self.raw == other.raw)
+
+    __hash__ = None  # type: ignore[assignment]
 
     unique_name = _Member(_text, "Of what is done, such as `Cloud Account Aggregation`.")
     description = _Member(_text, "For people.")

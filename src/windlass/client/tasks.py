@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from windlass.client.answers import json_object, json_objects
+from windlass.client.answers import read_each, read_one
 from windlass.client.errors import PreconditionFailed
 from windlass.client.exchange import Session
 from windlass.client.filters import Filter
@@ -18,6 +18,7 @@ from windlass.client.protocol import Answer, Conversation, Repeat, Request
 JsonPatch = Sequence[Mapping[str, Any]]
 
 IS_PENDING = Filter.raw("completionStatus isnull")
+_NEWEST_FIRST = "-created"  # Always said: a server that is not asked for an order need not have one.
 
 
 def get_task_status(session: Session, task_id: str) -> Conversation[TaskStatus]:
@@ -45,7 +46,11 @@ def get_task_status_list(
     limit: 250 at most. count: have the server count all that match, for `total_count`. filters: built with F, or text.
     sorters: `created` or `-created`. See `iterate` for all pages.
     """
-    request = Request(method="GET", path=path_of(session), query=_query(offset, limit, count, filters, sorters))
+    request = Request(
+        method="GET",
+        path=path_of(session),
+        query=_query(offset, limit, count, filters, sorters or _NEWEST_FIRST),
+    )
     return session.ask(request, lambda answer: page_of(request, answer))
 
 
@@ -134,17 +139,14 @@ def quoted(given_id: str) -> str:
 
 def status_of(request: Request, answer: Answer) -> TaskStatus:
     """The task in an answer. Raises BadAnswer."""
-    return TaskStatus(
-        json_object(request, answer),
-        etag=answer.headers.get("etag"),
-        request_id=answer.headers.get("slpt-request-id"),
-    )
+    etag, request_id = answer.headers.get("etag"), answer.headers.get("slpt-request-id")
+    return read_one(request, answer, lambda json: TaskStatus(json, etag=etag, request_id=request_id))
 
 
 def page_of(request: Request, answer: Answer) -> Page[TaskStatus]:
     """The tasks in an answer. Raises BadAnswer."""
     told = Headers(answer.headers)
-    tasks = [TaskStatus(each, request_id=told.request_id) for each in json_objects(request, answer)]
+    tasks = read_each(request, answer, lambda json: TaskStatus(json, request_id=told.request_id))
     return Page(tasks, total_count=told.total_count, request_id=told.request_id)
 
 
@@ -177,7 +179,7 @@ def _pending(session: Session, method: str, offset: int, limit: int, count: bool
         return Request(
             method=method, path=path_of(session, below="/pending-tasks"), query=_query(offset, limit, count, None, None)
         )
-    return Request(method=method, path=path_of(session), query=_query(offset, limit, count, IS_PENDING, None))
+    return Request(method=method, path=path_of(session), query=_query(offset, limit, count, IS_PENDING, _NEWEST_FIRST))
 
 
 def _query(offset: int, limit: int, count: bool, filters: str | Filter | None, sorters: str | None) -> dict[str, str]:

@@ -8,11 +8,11 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from contextlib import AsyncExitStack, ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, closing, contextmanager, nullcontext
 from copy import copy
 from io import SEEK_END, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import httpx2
 import msgspec
@@ -37,7 +37,7 @@ T = TypeVar("T")
 # Servers close connections that idle for 5 s or more; one that is reused just then breaks under the request.
 _LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4.0)
 _UNTAKEN = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
-_EVENTS = "text/event-stream"
+_NO_FILE = nullcontext()
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -116,21 +116,25 @@ class Sender:
                 case Send():
                     return self._send(step, streams)
                 case Receive():
-                    with _translated():
-                        return next(step.stream, b"")
+                    return next(step.stream, b"")
                 case Pause():
                     return self.sleep(step.duration_s)
                 case Exclusively():
                     with self._turn:
                         return self.run(step.conversation)
-        except (NoAnswer, ClientError) as error:
+        except ClientError as error:
             return error
+        except (httpx2.RequestError, OSError) as error:
+            return _translated(error)
 
     def _send(self, step: Send, streams: ExitStack) -> Answer:
-        with ExitStack() as files, _translated():
-            response = self._http.send(_built(self._http, step.request, self._timeout_s, files), stream=True)
-            if step.is_streamed and _is_stream(response):
-                streams.callback(response.close)
+        with _file_of(step.request) as file:
+            request = _built(self._http, step.request, self._timeout_s, file)
+            response = self._http.send(request, stream=step.is_streamed)
+            if not step.is_streamed:
+                return _answer(response, response.content)
+            streams.callback(response.close)
+            if _has_events(response):
                 return _answer(response, b"", response.iter_bytes())
             return _answer(response, response.read())
 
@@ -191,21 +195,25 @@ class AsyncSender:
                 case Send():
                     return await self._send(step, streams)
                 case Receive():
-                    with _translated():
-                        return await anext(step.stream, b"")
+                    return await anext(step.stream, b"")
                 case Pause():
                     return await self.sleep(step.duration_s)
                 case Exclusively():
                     async with self._turn:
                         return await self.run(step.conversation)
-        except (NoAnswer, ClientError) as error:
+        except ClientError as error:
             return error
+        except (httpx2.RequestError, OSError) as error:
+            return _translated(error)
 
     async def _send(self, step: Send, streams: AsyncExitStack) -> Answer:
-        with ExitStack() as files, _translated():
-            response = await self._http.send(_built(self._http, step.request, self._timeout_s, files), stream=True)
-            if step.is_streamed and _is_stream(response):
-                streams.push_async_callback(response.aclose)
+        with _file_of(step.request) as file:
+            request = _built(self._http, step.request, self._timeout_s, file)
+            response = await self._http.send(request, stream=step.is_streamed)
+            if not step.is_streamed:
+                return _answer(response, response.content)
+            streams.push_async_callback(response.aclose)
+            if _has_events(response):
                 return _answer(response, b"", response.aiter_bytes())
             return _answer(response, await response.aread())
 
@@ -216,10 +224,9 @@ def _next_step(conversation: Generator[Any, Any, Any], result: Any) -> Any:
 
 
 def _built(
-    http: httpx2.Client | httpx2.AsyncClient, request: Request, timeout_s: float, files: ExitStack
+    http: httpx2.Client | httpx2.AsyncClient, request: Request, timeout_s: float, file: BinaryIO | None
 ) -> httpx2.Request:
-    """The request as the library wants it. files: closes what is opened for it."""
-    upload = request.upload
+    """The request as the library wants it."""
     return http.build_request(
         request.method,
         request.path,
@@ -227,24 +234,33 @@ def _built(
         headers=request.headers,
         content=request.body,
         data=request.form or None,
-        files={"file": (upload.name, files.enter_context(_opened(upload)))} if upload else None,
-        timeout=httpx2.Timeout(timeout_s, read=request.timeout_s or timeout_s),
+        files={"file": (request.upload.name, file)} if request.upload and file else None,
+        timeout=httpx2.USE_CLIENT_DEFAULT
+        if request.timeout_s is None
+        else httpx2.Timeout(timeout_s, read=request.timeout_s),
     )
+
+
+def _file_of(request: Request) -> AbstractContextManager[BinaryIO | None]:
+    """What is to be uploaded, from its beginning; None for nothing."""
+    return _NO_FILE if request.upload is None else _opened(request.upload)
 
 
 @contextmanager
 def _opened(upload: Upload) -> Iterator[BinaryIO]:
-    content = upload.content
-    with (
-        content.open("rb")
-        if isinstance(content, Path)
-        else BytesIO(content)
-        if isinstance(content, bytes)
-        else nullcontext(content)
-    ) as file:
+    with ExitStack() as stack:
+        match upload.content:
+            case Path() as path:
+                file: BinaryIO = stack.enter_context(path.open("rb"))
+            case bytes() as content:
+                file = BytesIO(content)
+            case file:
+                pass
         if file.seekable():
             file.seek(0)
-        yield file if upload.on_progress is None else _Told(file, upload.on_progress)  # type: ignore[misc]
+        if upload.on_progress is not None and file.seekable():
+            file = cast(BinaryIO, _Told(file, upload.on_progress))
+        yield file
 
 
 class _Told:
@@ -265,27 +281,25 @@ class _Told:
 
 
 def _answer(response: httpx2.Response, body: bytes, stream: object = None) -> Answer:
-    return Answer(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body, stream)
+    headers = {name.lower().decode(): value.decode("latin-1") for name, value in response.headers.raw}
+    return Answer(response.status_code, headers, body, stream)
 
 
-def _is_stream(response: httpx2.Response) -> bool:
-    return response.is_success and response.headers.get("content-type", "").startswith(_EVENTS)
+def _has_events(response: httpx2.Response) -> bool:
+    return response.is_success and response.headers.get("content-type", "").startswith("text/event-stream")
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Have the HTTP library's errors be ours."""
-    try:
-        yield
-    except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol) as error:
-        raise ConfigurationError(f"The request cannot be sent: {error}.") from error
-    except httpx2.TimeoutException as error:
-        reason = f"it took too long ({type(error).__name__})"
-        raise NoAnswer(reason, is_untaken=isinstance(error, _UNTAKEN)) from error
-    except httpx2.RequestError as error:
-        raise NoAnswer(str(error) or type(error).__name__, is_untaken=isinstance(error, _UNTAKEN)) from error
-    except OSError as error:
-        raise ClientError(f"The file cannot be read: {error}.") from error
+def _translated(error: httpx2.RequestError | OSError) -> NoAnswer | ClientError:
+    """The HTTP library's error as ours."""
+    match error:
+        case httpx2.LocalProtocolError() | httpx2.UnsupportedProtocol():
+            return ConfigurationError(f"The request cannot be sent: {error}.")
+        case httpx2.TimeoutException():
+            return NoAnswer(f"it took too long ({type(error).__name__})", is_untaken=isinstance(error, _UNTAKEN))
+        case httpx2.RequestError():
+            return NoAnswer(str(error) or type(error).__name__, is_untaken=isinstance(error, _UNTAKEN))
+        case _:
+            return ClientError(f"The file cannot be read: {error}.")
 
 
 @contextmanager

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from math import inf
 
-import msgspec
-
 from windlass.client.errors import ApiError, NotFound, WaitTimeout
 from windlass.client.exchange import Session
 from windlass.client.filters import F, Filter
@@ -110,7 +108,7 @@ def _tasks(events: Iterable[bytes]) -> Iterator[TaskStatus]:
         lines = (line.partition(b":") for line in event.split(b"\n"))
         data = b"\n".join(value.removeprefix(b" ") for name, _, value in lines if name == b"data")
         if data:
-            yield TaskStatus(msgspec.json.decode(data))
+            yield TaskStatus(data)
 
 
 class _Known:

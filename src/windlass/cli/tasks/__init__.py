@@ -21,7 +21,9 @@ _COMMANDS = {
 
 @click.group(cls=LazyGroup, members=_COMMANDS)
 def task() -> None:
-    """See, change, start and watch tasks, on the server that the SAIL_* variables name.
+    """See, change, start and watch tasks.
+
+    The server is the one that the SAIL_* variables name.
 
     \b
     Examples:

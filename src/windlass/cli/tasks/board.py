@@ -52,7 +52,7 @@ class Board:
         """The board as it is now, for a terminal of this size."""
         now = datetime.now(UTC)
         with self._lock:
-            pending = sorted(self._pending.values(), key=_urgency)
+            pending = sorted(self._pending.values(), key=lambda task: _place(task, now))
             ended, ends = list(self._ended), Counter(self._ends)
         room = max(2, size.height - _AROUND)
         for_ended = min(len(ended), max(room // _ENDED_SHARE, room - len(pending)))
@@ -62,7 +62,7 @@ class Board:
         return Group(*lines[: size.height])
 
     def _head(self, pending: Sequence[TaskStatus], ends: Counter[str], now: datetime, width: int) -> list[Text]:
-        running = sum(task.launched is not None for task in pending)
+        running = sum(map(appearance.is_running, pending))
         stuck = sum(appearance.is_idle(task, now, _STUCK_AFTER_S) for task in pending)
         first = Text.assemble((f"{now.astimezone():%H:%M:%S}  ", "bold"), clean_line(self._server))
         second = Text(f"{len(pending):,} pending, {running:,} running")
@@ -81,10 +81,12 @@ class Board:
         return [first, second]
 
 
-def _urgency(task: TaskStatus) -> tuple[bool, float]:
-    """Running tasks first, and of them those that were launched last."""
+def _place(task: TaskStatus, now: datetime) -> tuple[int, float]:
+    """Running tasks first, then those that look stuck, then those that wait; of each the newest first."""
     began = task.launched or task.created
-    return task.launched is None, -(began.timestamp() if began else 0.0)
+    is_stuck = appearance.is_idle(task, now, _STUCK_AFTER_S)
+    rank = 1 if is_stuck else 0 if appearance.is_running(task) else 2
+    return rank, -(began.timestamp() if began else 0.0)
 
 
 def _table(tasks: Sequence[TaskStatus], room: int, width: int, now: datetime, *, is_pending: bool) -> list[Text]:

@@ -57,9 +57,10 @@ def clear(
     output: str,
     api_version: str,
 ) -> None:
-    """End tasks whatever their work is doing: those named, or with --pending all that match.
+    """End tasks whatever their work is doing.
 
-    Tasks that are named are cleared at once. Before many are cleared they are shown, and you are asked.
+    Which: those named, or with --pending all that match. Tasks that are named are cleared at once. Before many
+    are cleared they are shown, and you are asked.
 
     \b
     Examples:
@@ -87,9 +88,10 @@ def cancel(
     output: str,
     api_version: str,
 ) -> None:
-    """Have tasks stop: those named, or with --pending all that match.
+    """Have tasks stop.
 
-    Work is asked to stop, and stopped a little later; `windlass task wait` tells when it has.
+    Which: those named, or with --pending all that match. Work is asked to stop, and stopped a little later;
+    `windlass task wait` tells when it has.
 
     \b
     Examples:
@@ -122,21 +124,16 @@ def _meant(
         found = [client.get_task_status(task_id) for task_id in task_ids]
     else:
         found = list(selection.find(client))
-    if dry_run or not yes:
+    if not found:
+        click.echo("No task matches.", err=True)
+    elif dry_run or not yes:
         _show(found)
-    if not found or dry_run:
-        click.echo(f"{_number(found)} would be {_DONE[verb]}." if found else "No task matches.", err=True)
-        return []
-    if not yes:
-        _ask(f"{verb.capitalize()} {_number(found)}?")
-    return [status.id for status in found]
-
-
-_DONE = {"clear": "cleared", "cancel": "cancelled"}
-
-
-def _number(tasks: Sequence[object]) -> str:
-    return "this task" if len(tasks) == 1 else f"these {len(tasks):,} tasks"
+        these = "this task" if len(found) == 1 else f"these {len(found):,} tasks"
+        if dry_run:
+            click.echo(f"Without --dry-run it would {verb} {these}.", err=True)
+        else:
+            _ask(f"{verb.capitalize()} {these}?")
+    return [] if dry_run else [status.id for status in found]
 
 
 def _show(tasks: Sequence[TaskStatus]) -> None:

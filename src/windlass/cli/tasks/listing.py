@@ -121,9 +121,10 @@ def pending(selection: Selection, limit: int | None, stuck_after: float, output:
 )
 @api_options
 def export(file: Path, selection: Selection, limit: int | None, form: str | None, api_version: str) -> None:
-    """Write all matching tasks to FILE, or to standard output.
+    """Write all matching tasks to a file.
 
-    The file is written beside its place and put there once it is whole: whoever reads it never sees half of it.
+    FILE is standard output unless given. The file is written beside its place and put there once it is whole:
+    whoever reads it never sees half of it.
 
     \b
     Examples:

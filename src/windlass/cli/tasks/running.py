@@ -45,7 +45,9 @@ def run(
     output: str,
     api_version: str,
 ) -> ExitStatus:
-    """Start a task by its definition's name or id.
+    """Start a task by its definition.
+
+    NAME-OR-ID is the definition's.
 
     \b
     Examples:
@@ -74,7 +76,9 @@ def run(
 @output_options(on_pipe="jsonl")
 @api_options
 def wait(task_ids: tuple[str, ...], output: str, api_version: str) -> ExitStatus:
-    """Wait until tasks have ended; exit status 1 if one ended in error.
+    """Wait until tasks have ended.
+
+    The exit status is 1 if one ended in error.
 
     \b
     Examples:

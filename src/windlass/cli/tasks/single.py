@@ -63,7 +63,9 @@ def get(task_id: str, output: str, api_version: str) -> None:
 def update(
     task_id: str, settings: tuple[str, ...], patch: Any, if_match: str | None, output: str, api_version: str
 ) -> None:
-    """Change a task: whole, or not at all.
+    """Change a task.
+
+    All changes are made, or none.
 
     \b
     Examples:

@@ -35,9 +35,10 @@ _REFRESHES_PER_S = 4
 @output_options(on_pipe="jsonl", forms=("table", "jsonl", "csv"))
 @api_options
 def watch(task_ids: tuple[str, ...], selection: Selection, output: str, api_version: str) -> None:
-    """Watch tasks live: those named until all have ended, else all that match until you press q or Ctrl-C.
+    """Watch tasks live.
 
-    Pending tasks come first, then those that ended of late. Programs get every change on a line of its own.
+    Those named are watched until all have ended, else all that match until you press q or Ctrl-C. Pending tasks
+    come first, then those that ended of late. Programs get every change on a line of its own.
 
     \b
     Examples:
