@@ -108,7 +108,7 @@ def test_the_tracker_has_a_row_for_each_member_and_no_other():
     told = section("Tracker").partition("How the task ends")[0]
 
     members = {name for name in (*vars(tracker), *public(windlass.Tracker)) if not name.startswith("_")}
-    of_reporting = {"end", "fields"}  # What the reporter uses.
+    of_reporting = {"end", "fields", "leave"}  # What the reporter and the client use.
     assert {name for row in ROW.finditer(told) for name in NAME.findall(row["names"])} == members - of_reporting
     assert f"`{signature('advance', Progress.advance)}`" in told
     assert f"`{signature('say', Progress.say)}`" in told
@@ -125,6 +125,18 @@ def test_the_table_of_a_task_has_no_other():
     rows = {name for row in ROW.finditer(section("TaskStatus")) for name in NAME.findall(row["names"])}
 
     assert rows == public(windlass.TaskStatus)
+
+
+def test_the_table_of_a_task_has_the_name_of_each_member_in_the_api():
+    told = {}
+    for row in ROW.finditer(section("TaskStatus")):
+        names, keys = NAME.findall(row["names"]), NAME.findall(row["second"])
+        told |= dict(zip(names, keys, strict=False))
+
+    in_the_api = {
+        name: getattr(getattr(windlass.TaskStatus, name), "key", None) for name in public(windlass.TaskStatus)
+    }
+    assert {name: key for name, key in in_the_api.items() if key is not None and told.get(name) != key} == {}
 
 
 @pytest.mark.parametrize("enumeration", ENUMERATIONS)
