@@ -1,13 +1,20 @@
-"""A terminal to run commands in, as a person sees them."""
+"""A terminal to run commands in, as a person sees them, and a server whose tasks they are about."""
 
+import json
+import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pexpect
 import pyte
 import pytest
+from tests.contract.conftest import Installation, _contract_database, _portal, installed
+
+__all__ = ["_contract_database", "_portal"]
 
 
 class Terminal:
@@ -99,3 +106,58 @@ def terminal(environment: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
 
 
 _ABOUT_TERMINALS = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "COLORTERM")
+
+
+@pytest.fixture(scope="session")
+def _office(_contract_database, _portal, checked) -> Iterator[Installation]:
+    """The run's server, with a worker."""
+    with installed(checked, _contract_database, _portal, "--dev") as installation:
+        yield installation
+
+
+@pytest.fixture
+def office(_office: Installation) -> Installation:
+    """A server without tasks, and an application beside it to arrange some."""
+    _office.execute("DELETE FROM task")
+    return _office
+
+
+@pytest.fixture
+def sail(office: Installation) -> dict[str, str]:
+    """The variables that name the server, and a client that may do everything."""
+    client_id, secret = office.credentials()
+    return {"SAIL_BASE_URL": office.url, "SAIL_CLIENT_ID": client_id, "SAIL_CLIENT_SECRET": secret}
+
+
+class Answer(subprocess.CompletedProcess[str]):
+    """What a command answered."""
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """The objects on its lines."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the objects on its lines."""
+        return [each["id"] for each in self.objects]
+
+
+@pytest.fixture
+def task(sail: dict[str, str]) -> Callable[..., Answer]:
+    """Runs `windlass task` to its end, in a pipe."""
+
+    def run(*arguments: str, typed: str | None = None, **variables: str) -> Answer:
+        run = subprocess.run(
+            [sys.executable, "-m", "windlass", "task", *arguments],
+            env=os.environ | sail | variables,
+            input=typed,
+            stdin=None if typed is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Answer(run.args, run.returncode, run.stdout, run.stderr)
+
+    return run
