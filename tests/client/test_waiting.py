@@ -1,6 +1,7 @@
 """Waiting for tasks and watching them: by polling where the server can do no more, by its own means where it can."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from tests.client.live import faults
@@ -269,6 +270,34 @@ def test_changes_are_seen_by_polling(client, live, polling, version, streams_are
         (pending, "Half", "SUCCESS"),
         (made[0], "Started", "SUCCESS"),
     ]
+
+
+@on_live
+@pytest.mark.parametrize("passing", PASSING.values(), ids=PASSING)
+def test_watching_goes_on_through_faults(client, live, passing):
+    steps = [{}, {"progress": "B"}, *torn(reads=1), end("ERROR", progress="Z")]
+    task_id = live.add_task(script=steps, progress="A")
+    live.faults.add(*passing, method="GET", after=1)
+
+    tasks = client.watch(task_id, timeout_s=600)
+    seen = [(task.progress, task.completion_status) for task in tasks]
+
+    assert seen[-1] == ("Z", "ERROR")
+    assert [progress for progress, _ in seen] == sorted(progress for progress, _ in seen)
+    assert live.faults.is_spent
+
+
+@on_live
+@pytest.mark.parametrize("refusal", [too_many(40), unavailable()], ids=["a time", "no time"])
+@pytest.mark.parametrize("has_ids", [True, False])
+def test_watching_keeps_its_time_though_the_server_wants_peace(client, live, moments, refusal, has_ids):
+    task_id = live.add_task()
+    live.faults.add(refusal, times=1_000, after=4)
+
+    with suppress(ClientError):
+        list(client.watch(*([task_id] if has_ids else []), timeout_s=60))
+
+    assert sum(moments.paused) <= 60
 
 
 # Windlass: the server waits.

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from math import inf
 from typing import Any
 from urllib.parse import quote
 
@@ -23,13 +22,8 @@ _NEWEST_FIRST = "-created"  # Always said: a server that is not asked for an ord
 
 def get_task_status(session: Session, task_id: str) -> Conversation[TaskStatus]:
     """One task as it is now. Raises NotFound, also for one older than the server remembers."""
-    return read_task(session, task_id)
-
-
-def read_task(session: Session, task_id: str, until: float = inf) -> Conversation[TaskStatus]:
-    """One task as it is now. until: as for Session.ask."""
     request = Request(method="GET", path=path_of(session, task_id))
-    return session.ask(request, lambda answer: status_of(request, answer), until=until)
+    return session.ask(request, lambda answer: status_of(request, answer))
 
 
 def get_task_status_list(
