@@ -25,7 +25,7 @@ def read_one(request: Request, answer: Answer, read: Callable[[bytes], T]) -> T:
         raise BadAnswer(
             f"{request.method} {request.path} was answered with something else than wanted: {error}."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         media_type = answer.headers.get("content-type", "")
         is_json = "json" in media_type
         what = "broken JSON" if is_json else f"{media_type or 'something'}, not JSON"

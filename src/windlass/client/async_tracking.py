@@ -40,6 +40,7 @@ class AsyncTracker(Progress, Generic[T]):
         if self._task is not None:
             raise RuntimeError(f"The progress of {self.name!r} is tracked already; make another tracker.")
         self._task = asyncio.create_task(self._report(), name=f"progress of {self.name}")
+        self._client._trackers.add(self)
         return self
 
     async def __aexit__(
@@ -50,6 +51,11 @@ class AsyncTracker(Progress, Generic[T]):
         if self._task is not None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._task, PATIENCE_S + 1)
+        self._client._trackers.discard(self)
+
+    async def leave(self) -> None:
+        """End it in the middle, because the client is closed."""
+        await self.__aexit__(None, GeneratorExit(), None)
 
     async def __aiter__(self) -> AsyncIterator[T]:
         if self._task is not None:

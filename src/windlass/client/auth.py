@@ -34,15 +34,15 @@ class Tokens:
 
     def __init__(self, credentials: Credentials | None, token: str | None, headers: Mapping[str, str]) -> None:
         self._credentials = credentials
-        self._token = token
         self._headers = headers
-        self._renew_at = inf
+        self._held: tuple[str | None, float] = (token, inf)  # With when to renew it; other threads see both or neither.
 
     def current(self, repetition: Repetition) -> Conversation[str]:
         """A token that is good for a while. Raises WrongCredentials, Unreachable."""
-        if self._token is not None and repetition.clock() < self._renew_at:
-            return self._token
-        return (yield from self.renewed(self._token, repetition))
+        token, renew_at = self._held
+        if token is not None and repetition.clock() < renew_at:
+            return token
+        return (yield from self.renewed(token, repetition))
 
     @property
     def are_renewable(self) -> bool:
@@ -57,8 +57,9 @@ class Tokens:
         return token
 
     def _fetched(self, old: str | None, credentials: Credentials, repetition: Repetition) -> Conversation[str]:
-        if self._token is not None and self._token != old:
-            return self._token  # Somebody else fetched it while we waited for our turn.
+        held, _ = self._held
+        if held is not None and held != old:
+            return held  # Somebody else fetched it while we waited for our turn.
         form = {
             "grant_type": "client_credentials",
             "client_id": credentials.client_id,
@@ -85,10 +86,10 @@ class Tokens:
         token, life_s = content.get("access_token"), content.get("expires_in")
         if not isinstance(token, str) or not token:
             raise BadAnswer(f"{repetition.base_url}/oauth/token gave no access token; is the base URL right?")
-        self._token = token
-        self._renew_at = inf
+        renew_at = inf
         if isinstance(life_s, int | float):
-            self._renew_at = asked_at + life_s - min(life_s * _MARGIN, _MARGIN_AT_MOST_S)
+            renew_at = asked_at + life_s - min(life_s * _MARGIN, _MARGIN_AT_MOST_S)
+        self._held = token, renew_at
         return token
 
 

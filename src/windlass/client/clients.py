@@ -12,7 +12,19 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import GenericAlias, MethodType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, get_args, get_origin, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Never,
+    ParamSpec,
+    Self,
+    TypeVar,
+    get_args,
+    get_origin,
+    overload,
+)
 
 from windlass.client import launches, paging, tasks, waiting, watching
 from windlass.client.auth import Credentials, Tokens
@@ -37,60 +49,75 @@ class _Operation(Generic[P, T]):
     """A method of both clients that holds a conversation, for what it returns."""
 
     def __init__(self, conversation: Callable[Concatenate[Session, P], Conversation[T]]) -> None:
-        def method(client: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
-            return client._sender.run(conversation(client._session, *args, **kwargs))
+        def method(self: "Client", *args: P.args, **kwargs: P.kwargs) -> T:
+            return self._sender.run(conversation(self._session, *args, **kwargs))
 
-        self._method = _described(method, conversation)
+        async def async_method(self: "AsyncClient", *args: P.args, **kwargs: P.kwargs) -> T:
+            return await self._sender.run(conversation(self._session, *args, **kwargs))
+
+        _, _, result = get_args(inspect.signature(conversation).return_annotation)
+        self._method = _described(method, conversation, "Client", result)
+        self._async_method = _described(async_method, conversation, "AsyncClient", result)
 
     @overload
-    def __get__(self, client: None, owner: type) -> Callable[..., T]: ...
+    def __get__(self, client: None, owner: "type[Client]") -> "Callable[Concatenate[Client, P], T]": ...
+    @overload
+    def __get__(
+        self, client: None, owner: "type[AsyncClient]"
+    ) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]": ...
     @overload
     def __get__(self, client: "Client", owner: type) -> Callable[P, T]: ...
     @overload
     def __get__(self, client: "AsyncClient", owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, client: "Client | AsyncClient | None", owner: type) -> Callable[..., Any]:
-        return self._method if client is None else MethodType(self._method, client)
+        method = self._async_method if issubclass(owner, AsyncClient) else self._method
+        return method if client is None else MethodType(method, client)
 
 
 class _Iteration(Generic[P, T]):
     """A method of both clients that holds a conversation, for what it hands on."""
 
     def __init__(self, stream: Callable[Concatenate[Session, P], Stream[T]]) -> None:
-        def method(client: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
-            return client._sender.iterate(stream(client._session, *args, **kwargs))
+        def method(self: "Client", *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+            return self._sender.iterate(stream(self._session, *args, **kwargs))
 
-        self._method = _described(method, stream)
+        def async_method(self: "AsyncClient", *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+            return self._sender.iterate(stream(self._session, *args, **kwargs))
+
+        steps, _, _ = get_args(inspect.signature(stream).return_annotation)
+        (item,) = (item for step in get_args(steps) if get_origin(step) is Items for item in get_args(step))
+        self._method = _described(method, stream, "Client", GenericAlias(Iterator, (item,)))
+        self._async_method = _described(async_method, stream, "AsyncClient", GenericAlias(AsyncIterator, (item,)))
 
     @overload
-    def __get__(self, client: None, owner: type) -> Callable[..., Iterator[T]]: ...
+    def __get__(self, client: None, owner: "type[Client]") -> "Callable[Concatenate[Client, P], Iterator[T]]": ...
+    @overload
+    def __get__(
+        self, client: None, owner: "type[AsyncClient]"
+    ) -> "Callable[Concatenate[AsyncClient, P], AsyncIterator[T]]": ...
     @overload
     def __get__(self, client: "Client", owner: type) -> Callable[P, Iterator[T]]: ...
     @overload
     def __get__(self, client: "AsyncClient", owner: type) -> Callable[P, AsyncIterator[T]]: ...
     def __get__(self, client: "Client | AsyncClient | None", owner: type) -> Callable[..., Any]:
-        return self._method if client is None else MethodType(self._method, client)
+        method = self._async_method if issubclass(owner, AsyncClient) else self._method
+        return method if client is None else MethodType(method, client)
 
 
-def _described(method: Callable[..., Any], conversation: Callable[..., Any]) -> Callable[..., Any]:
+def _described(
+    method: Callable[..., Any], conversation: Callable[..., Any], owner: str, result: object
+) -> Callable[..., Any]:
     """The method with the conversation's name, description and parameters, as help() and editors show them."""
     signature = inspect.signature(conversation)
     _, *parameters = signature.parameters.values()
     myself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     method.__name__ = conversation.__name__
-    method.__qualname__ = f"Client.{conversation.__name__}"
-    method.__module__ = __name__
+    method.__qualname__ = f"{owner}.{conversation.__name__}"
     method.__doc__ = conversation.__doc__
     method.__signature__ = signature.replace(  # type: ignore[attr-defined]  # That is where inspect looks for it.
-        parameters=[myself, *parameters], return_annotation=_result(signature.return_annotation)
+        parameters=[myself, *parameters], return_annotation=result
     )
     return method
-
-
-def _result(returned: Any) -> Any:
-    """What a Conversation[T] comes to: T; for a Stream[T], an iterator of it."""
-    step, _, result = get_args(returned)
-    handed_on = [item for each in get_args(step) if get_origin(each) is Items for item in get_args(each)]
-    return GenericAlias(Iterator, tuple(handed_on)) if handed_on else result
 
 
 class _Operations:
@@ -145,12 +172,12 @@ class _Operations:
         access_token: used instead of credentials, and never renewed.
         experimental: whether a version that wants to be told that it is experimental is told.
         language: that errors shall be in, as for Accept-Language.
-        timeout_s: for connecting, and for each silence of the server.
+        timeout_s: seconds for connecting, and for each silence of the server.
         max_attempts: how often a request is sent that fails in passing.
-        retry_after_cap_s: if a server wants to be left alone for longer than this, its error is raised at once.
+        retry_after_cap_s: if a server wants to be left alone for more seconds than this, its error is raised at once.
         proxy: a URL; HTTP_PROXY, HTTPS_PROXY and NO_PROXY otherwise. ca_bundle: a file of certificates to trust.
         user_agent: put before our own.
-        Raises ConfigurationError naming what is missing, or makes no sense.
+        Raises ConfigurationError naming what is missing, or makes no sense; ValueError for max_attempts.
         """
         if max_attempts < 1:
             raise ValueError(f"max_attempts is {max_attempts}; it must be 1 or more.")
@@ -202,22 +229,46 @@ class _Operations:
 
 
 class Client(_Operations):
-    """Talks to one server. May be used by several threads; close it, or use it in a `with` block."""
+    """Talks to one server. May be used by several threads; close it, or use it in a `with` block.
+
+    Whatever is asked of the server may raise Unreachable, BadAnswer, WrongCredentials or another ApiError; what an
+    operation names beside these is what its arguments can bring about.
+    """
 
     def _connect(self, settings: "Settings") -> None:
         from windlass.client.transport import Sender
 
         self._sender = Sender(settings)
+        self._trackers: set[Tracker[Any]] = set()
 
+    @overload
     def track(
         self,
         name: str,
-        items: Iterable[T] = (),
+        *,
+        total: float | None = None,
+        unit: str = "",
+        arguments: Mapping[str, Any] | None = None,
+    ) -> Tracker[Never]: ...
+    @overload
+    def track(
+        self,
+        name: str,
+        items: Iterable[T],
         total: float | None = None,
         *,
         unit: str = "",
         arguments: Mapping[str, Any] | None = None,
-    ) -> Tracker[T]:
+    ) -> Tracker[T]: ...
+    def track(
+        self,
+        name: str,
+        items: Iterable[Any] = (),
+        total: float | None = None,
+        *,
+        unit: str = "",
+        arguments: Mapping[str, Any] | None = None,
+    ) -> Tracker[Any]:
         """Report the progress of a block, or of a loop over the items, as a task of that name.
 
         total: of what `advance` counts; how many items there are, if that is known. unit: what is counted, for people.
@@ -232,27 +283,52 @@ class Client(_Operations):
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. What is still tracked ends with WARNING."""
+        for tracker in tuple(self._trackers):
+            tracker.leave()
         self._sender.close()
 
 
 class AsyncClient(_Operations):
-    """Talks to one server, within one event loop. Close it, or use it in an `async with` block."""
+    """Talks to one server, within one event loop. Close it, or use it in an `async with` block.
+
+    Its operations raise what those of Client raise.
+    """
 
     def _connect(self, settings: "Settings") -> None:
         from windlass.client.transport import AsyncSender
 
         self._sender = AsyncSender(settings)
+        self._trackers: set[AsyncTracker[Any]] = set()
 
+    @overload
     def track(
         self,
         name: str,
-        items: Iterable[T] | AsyncIterable[T] = (),
+        *,
+        total: float | None = None,
+        unit: str = "",
+        arguments: Mapping[str, Any] | None = None,
+    ) -> "AsyncTracker[Never]": ...
+    @overload
+    def track(
+        self,
+        name: str,
+        items: Iterable[T] | AsyncIterable[T],
         total: float | None = None,
         *,
         unit: str = "",
         arguments: Mapping[str, Any] | None = None,
-    ) -> "AsyncTracker[T]":
+    ) -> "AsyncTracker[T]": ...
+    def track(
+        self,
+        name: str,
+        items: Iterable[Any] | AsyncIterable[Any] = (),
+        total: float | None = None,
+        *,
+        unit: str = "",
+        arguments: Mapping[str, Any] | None = None,
+    ) -> "AsyncTracker[Any]":
         """Report the progress of a block, or of a loop over the items, as a task of that name; as Client.track."""
         from windlass.client.async_tracking import AsyncTracker
 
@@ -265,18 +341,37 @@ class AsyncClient(_Operations):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections. What is still tracked ends with WARNING, such as a loop that was left early."""
+        for tracker in tuple(self._trackers):
+            await tracker.leave()
         await self._sender.close()
 
 
+@overload
 def track(
     name: str,
-    items: Iterable[T] = (),
+    *,
+    total: float | None = None,
+    unit: str = "",
+    arguments: Mapping[str, Any] | None = None,
+) -> Tracker[Never]: ...
+@overload
+def track(
+    name: str,
+    items: Iterable[T],
     total: float | None = None,
     *,
     unit: str = "",
     arguments: Mapping[str, Any] | None = None,
-) -> Tracker[T]:
+) -> Tracker[T]: ...
+def track(
+    name: str,
+    items: Iterable[Any] = (),
+    total: float | None = None,
+    *,
+    unit: str = "",
+    arguments: Mapping[str, Any] | None = None,
+) -> Tracker[Any]:
     """Client.track with a client of its own, configured from the environment; without one, nothing is reported."""
     try:
         client = Client()

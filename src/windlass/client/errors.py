@@ -20,6 +20,7 @@ Source: wire contract §2 and §7.
 
 import time
 from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -155,7 +156,7 @@ def refusal(request: Request, answer: Answer) -> ApiError:
 def _content(answer: Answer) -> Mapping[str, Any]:
     try:
         content = msgspec.json.decode(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -182,9 +183,11 @@ def _retry_after_s(value: str | None) -> float | None:
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
         pass
+    else:
+        return max(0.0, seconds) if isfinite(seconds) else None
     from email.utils import parsedate_to_datetime  # Takes long to import for what hardly any server sends.
 
     try:

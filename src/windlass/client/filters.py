@@ -79,10 +79,12 @@ class Filter(ABC):
     def __invert__(self) -> "Filter":
         return Not(self)
 
-    def __rand__(self, other: object) -> NoReturn:
-        raise TypeError(f"{other!r} is no filter; {_PRECEDENCE}.")
+    if not TYPE_CHECKING:  # A type checker shall report what is refused here.
 
-    __ror__ = __rand__
+        def __rand__(self, other: object) -> NoReturn:
+            raise TypeError(f"{other!r} is no filter; {_PRECEDENCE}.")
+
+        __ror__ = __rand__
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
@@ -281,13 +283,15 @@ class Field:
         except OverflowError as error:
             raise ValueError(f"{self!r} compares with no {value}, which no calendar in UTC has.") from error
 
-    def __rand__(self, other: object) -> NoReturn:
-        raise TypeError(f"{self!r} is a field and no filter; {_PRECEDENCE}.")
+    if not TYPE_CHECKING:  # A type checker shall report what is refused here.
 
-    __and__ = __or__ = __ror__ = __rand__
+        def __rand__(self, other: object) -> NoReturn:
+            raise TypeError(f"{self!r} is a field and no filter; {_PRECEDENCE}.")
 
-    def __invert__(self) -> NoReturn:
-        raise TypeError(f"{self!r} is a field and no filter; write ~{self!r}.is_null() or ~({self!r} == …).")
+        __and__ = __or__ = __ror__ = __rand__
+
+        def __invert__(self) -> NoReturn:
+            raise TypeError(f"{self!r} is a field and no filter; write ~{self!r}.is_null() or ~({self!r} == …).")
 
     def __bool__(self) -> NoReturn:
         raise TypeError(f"{self!r} is a field and no filter; compare it, or write {self!r}.is_present().")

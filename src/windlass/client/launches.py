@@ -28,6 +28,8 @@ def load_accounts(
 
     file: sent as the source's content, a path or the content itself. disable_optimization: write unchanged accounts,
     too. on_progress: told how many bytes of how many have been sent. A launch whose answer is lost is not repeated.
+    Raises NotFound for the source, BadRequest for a file where none is taken or the other way round, and ClientError
+    for a file that cannot be read.
     """
     form = {"disableOptimization": "true"} if disable_optimization else {}
     return _load(session, source_id, "load-accounts", _upload(file, on_progress), form)
@@ -40,7 +42,10 @@ def load_entitlements(
     *,
     on_progress: OnProgress | None = None,
 ) -> Conversation[LoadTask]:
-    """Start an entitlement aggregation; file and on_progress as for load_accounts."""
+    """Start an entitlement aggregation; file, on_progress and what it raises as for load_accounts.
+
+    Raises NotFound, BadRequest, ClientError.
+    """
     return _load(session, source_id, "load-entitlements", _upload(file, on_progress), {})
 
 
@@ -59,6 +64,7 @@ def run(
     make a task that a program outside reports on. settings: further fields of the request, in the wire's words, such
     as `executionService`, `executionPath`, `restMethod`, `queryParameters`, `priority`.
     v2026 and v1 have no such operation; v2025 is asked instead. Servers of SailPoint do not publish it.
+    Raises BadRequest naming what makes no sense, NotFound for a definition_id.
     """
     fields = {
         "taskDefinitionName": definition,
@@ -78,14 +84,17 @@ def run(
 
 
 def cancel(session: Session, task_id: str) -> Conversation[TaskStatus]:
-    """Have a task stop; the task as it is now, for a running one ends a little later. One that has ended stays so."""
+    """Have a task stop; the task as it is now, for a running one ends a little later. One that has ended stays so.
+
+    Raises NotFound.
+    """
     path = session.version.executions.format("task-execution") + f"/cancel/{quoted(task_id)}"
     request = Request(method="POST", path=path)
     return session.ask(request, lambda answer: status_of(request, answer))
 
 
 def get_task_definitions(session: Session, *, offset: int = 0, limit: int = 250) -> Conversation[Page[TaskDefinition]]:
-    """One page of what can be run, by name. limit: 250 at most."""
+    """One page of what can be run, by name. limit: 250 at most. Raises BadRequest for the limits."""
     request = Request(
         method="GET",
         path=session.version.executions.format("task-definitions"),
@@ -106,7 +115,10 @@ def get_task_definition(session: Session, definition_id: str) -> Conversation[Ta
 
 
 def update_task_definition(session: Session, definition_id: str, operations: JsonPatch) -> Conversation[TaskDefinition]:
-    """Change a task definition with a JSON Patch; the definition as it then is."""
+    """Change a task definition with a JSON Patch; the definition as it then is.
+
+    Raises BadRequest naming what cannot be changed, NotFound.
+    """
     request = Request(
         method="PATCH",
         path=_definition_path(session, definition_id),
@@ -154,4 +166,6 @@ def _upload(file: Path | str | bytes | BinaryIO | None, on_progress: OnProgress 
             return Upload(file, "upload", on_progress)
         case _:
             name = getattr(file, "name", None)
-            return Upload(file, Path(name).name if isinstance(name, str) else "upload", on_progress)
+            # What can be read only once is read now, for it may have to be sent twice.
+            content = file if file.seekable() else file.read()
+            return Upload(content, Path(name).name if isinstance(name, str) else "upload", on_progress)

@@ -8,7 +8,7 @@ Source: wire contract §4 and §6.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, ClassVar, Generic, Never, TypeVar, overload
 
 import msgspec
 
@@ -69,7 +69,7 @@ class _Member(Generic[T]):
     def __get__(self, model: "Model | None", owner: type) -> "_Member[T] | T":
         return self if model is None else self._read(model._value(self))
 
-    def __set__(self, model: "Model", value: object) -> None:
+    def __set__(self, model: "Model", value: Never) -> None:  # So that type checkers report it, too.
         raise AttributeError(f"{type(model).__name__} objects are what the server said; they cannot be changed.")
 
 
@@ -104,7 +104,7 @@ class Model:
 def moment(value: object) -> datetime | None:
     """An instant in any form that servers use: ISO 8601, or milliseconds since 1970. None for anything else."""
     try:
-        if isinstance(value, str) and not value.isdecimal():
+        if isinstance(value, str) and not value.removeprefix("-").isdecimal():
             parsed = datetime.fromisoformat(value.strip())
             return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
         if isinstance(value, str | int | float) and not isinstance(value, bool):
@@ -293,7 +293,10 @@ class TaskStatus(_Task):
 
 
 class LoadTask(_Task):
-    """A task as the operation answers it that launches an aggregation; get_task_status has the rest."""
+    """A task as the operation answers it that launches an aggregation; get_task_status has the rest.
+
+    request_id: of the answer.
+    """
 
     __slots__ = ("request_id",)
     request_id: str | None

@@ -31,21 +31,23 @@ def iterate(
 
     Newest first unless sorters is `created`; in beta and v2024 those that have ended. filters: built with F, or text.
     page_size: how many are asked for at once, 2 to 250. What comes into the list meanwhile may be among them or not.
+    Raises BadRequest saying what makes no sense in the filter, and ValueError for page_size.
     """
 
     def page_at(offset: int) -> Conversation[Page[TaskStatus]]:
         return get_task_status_list(session, offset=offset, limit=page_size, filters=filters, sorters=sorters)
 
-    return _all(page_at, page_size, is_ascending=sorters is not None and not sorters.startswith("-"))
+    is_ascending = sorters is not None and not sorters.startswith("-")
+    return _all(page_at, page_size, _Frontier(is_ascending=is_ascending))
 
 
 def iterate_pending(
     session: Session, *, filters: str | Filter | None = None, page_size: int = _PAGE_SIZE
 ) -> Stream[TaskStatus]:
-    """All tasks that have not ended, newest first, each once.
+    """All tasks that have not ended, each once; newest first where the server can be asked for an order.
 
     filters: built with F, or text. beta and v2024 cannot filter pending tasks: there they are filtered on this side,
-    which takes a filter built with F; text raises ValueError. page_size: 2 to 250.
+    which takes a filter built with F; text raises ValueError. page_size: 2 to 250. Raises BadRequest as iterate does.
     """
     if session.version.lists_pending:
         wanted = IS_PENDING if filters is None else _as_filter(filters) & IS_PENDING
@@ -59,7 +61,7 @@ def iterate_pending(
     def page_at(offset: int) -> Conversation[Page[TaskStatus]]:
         return get_pending_tasks(session, offset=offset, limit=page_size)
 
-    return _all(page_at, page_size, matches=None if filters is None else filters.matches)
+    return _all(page_at, page_size, _Seen(), matches=None if filters is None else filters.matches)
 
 
 def gather(stream: Stream[TaskStatus]) -> Conversation[list[TaskStatus]]:
@@ -89,20 +91,19 @@ def _as_filter(filters: str | Filter) -> Filter:
 def _all(
     page_at: PageAt,
     page_size: int,
+    read: "_Frontier | _Seen",
     *,
-    is_ascending: bool = False,
     matches: Callable[[TaskStatus], bool] | None = None,
 ) -> Stream[TaskStatus]:
     if page_size < 2:
         raise ValueError(f"page_size is {page_size}; it must be 2 or more, for pages overlap by one.")
-    frontier = _Frontier(is_ascending=is_ascending)
     offset = 0
     while True:
         page = yield from page_at(offset)
-        if offset and not frontier.touches(page):
+        if offset and not read.touches(page):
             offset = max(0, offset - page_size)
             continue
-        beyond = frontier.advance(page)
+        beyond = read.advance(page)
         yield Items(beyond if matches is None else [task for task in beyond if matches(task)])
         if len(page) < page_size:
             return
@@ -110,7 +111,7 @@ def _all(
 
 
 class _Frontier:
-    """How far a list has been read: what lies before was handed on, or came into the list too late."""
+    """How far a sorted list has been read: what lies before was handed on, or came into the list too late."""
 
     def __init__(self, *, is_ascending: bool) -> None:
         self._is_ascending = is_ascending
@@ -137,3 +138,20 @@ class _Frontier:
         if self._created is None or created is None or created == self._created:
             return task.id not in self._ids
         return (created > self._created) is self._is_ascending
+
+
+class _Seen:
+    """What has been read of a list whose order nobody promises."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+
+    def touches(self, page: Sequence[TaskStatus]) -> bool:
+        """Whether nothing can be missing between what was read and this page."""
+        return bool(page) and page[0].id in self._ids
+
+    def advance(self, page: Sequence[TaskStatus]) -> list[TaskStatus]:
+        """The page's tasks that are new, which count as read from now on."""
+        new = [task for task in page if task.id not in self._ids]
+        self._ids.update(task.id for task in new)
+        return new

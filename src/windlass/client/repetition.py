@@ -17,7 +17,6 @@ T = TypeVar("T")
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 8.0
 _PASSING = frozenset({429, 500, 502, 503, 504})
-_UNTAKEN = frozenset({429, 503})  # The server says so before it does anything.
 
 
 class OutOfTime(Exception):
@@ -84,8 +83,9 @@ class Repetition:
             case BadAnswer(is_cut_off=True):
                 is_untaken = False
             case ApiError() if failure.status in _PASSING:
-                is_untaken = failure.status in _UNTAKEN
                 named_s = failure.retry_after_s
+                # A bare 503 may come from a gateway whose connection to the server broke under the request.
+                is_untaken = failure.status == 429 or (failure.status == 503 and named_s is not None)
             case _:
                 return None
         may_repeat = is_untaken or request.repeat is Repeat.ALWAYS

@@ -18,6 +18,7 @@ from windlass.client.protocol import Answer, Conversation, Repeat, Request
 JsonPatch = Sequence[Mapping[str, Any]]
 
 IS_PENDING = Filter.raw("completionStatus isnull")
+_NEWEST_FIRST = "-created"  # Always said: a server that is not asked for an order need not have one.
 
 
 def get_task_status(session: Session, task_id: str) -> Conversation[TaskStatus]:
@@ -43,9 +44,13 @@ def get_task_status_list(
     """One page of tasks, newest first; in beta and v2024 of those that have ended.
 
     limit: 250 at most. count: have the server count all that match, for `total_count`. filters: built with F, or text.
-    sorters: `created` or `-created`. See `iterate` for all pages.
+    sorters: `created` or `-created`. See `iterate` for all pages. Raises BadRequest saying what makes no sense.
     """
-    request = Request(method="GET", path=path_of(session), query=_query(offset, limit, count, filters, sorters))
+    request = Request(
+        method="GET",
+        path=path_of(session),
+        query=_query(offset, limit, count, filters, sorters or _NEWEST_FIRST),
+    )
     return session.ask(request, lambda answer: page_of(request, answer))
 
 
@@ -54,7 +59,7 @@ def get_pending_tasks(
 ) -> Conversation[Page[TaskStatus]]:
     """One page of tasks that have not ended, newest first. limit: 250 at most.
 
-    v2026 and v1 have no such operation; there the list is asked for them.
+    v2026 and v1 have no such operation; there the list is asked for them. Raises BadRequest for the limits.
     """
     request = _pending(session, "GET", offset, limit, count)
     return session.ask(request, lambda answer: page_of(request, answer))
@@ -63,7 +68,10 @@ def get_pending_tasks(
 def get_pending_task_headers(
     session: Session, *, offset: int = 0, limit: int = 250, count: bool = False
 ) -> Conversation[Headers]:
-    """What get_pending_tasks says about its page, without the tasks: how many there are, with count."""
+    """What get_pending_tasks says about its page, without the tasks: how many there are, with count.
+
+    Raises BadRequest for the limits.
+    """
     method = "HEAD" if session.version.has_pending else "GET"  # Nobody promises HEAD for the list.
     return session.ask(_pending(session, method, offset, limit, count), lambda answer: Headers(answer.headers))
 
@@ -105,7 +113,8 @@ def clear(
 ) -> Conversation[TaskStatus]:
     """End a task whatever its work is doing, as the API's documents say: by setting how and when it ended.
 
-    completed: now, unless given. Raises BadRequest where the task has ended already in another way, NotFound.
+    completed: now, unless given. Raises BadRequest where the task has ended already in another way, NotFound, and
+    ValueError for a time without a time zone.
     """
     ended_at = completed or datetime.now(UTC)
     if ended_at.tzinfo is None:
@@ -174,7 +183,7 @@ def _pending(session: Session, method: str, offset: int, limit: int, count: bool
         return Request(
             method=method, path=path_of(session, below="/pending-tasks"), query=_query(offset, limit, count, None, None)
         )
-    return Request(method=method, path=path_of(session), query=_query(offset, limit, count, IS_PENDING, None))
+    return Request(method=method, path=path_of(session), query=_query(offset, limit, count, IS_PENDING, _NEWEST_FIRST))
 
 
 def _query(offset: int, limit: int, count: bool, filters: str | Filter | None, sorters: str | None) -> dict[str, str]:

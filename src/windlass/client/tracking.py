@@ -5,13 +5,18 @@ second, and fewer when the server wants fewer; while the server is away they wai
 after a few seconds. Source: wire contract §4, §5 and §6 (external tasks).
 """
 
+import atexit
 import logging
+import sys
 import threading
 import time
-import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sized
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from math import inf
+from operator import length_hint
+from traceback import TracebackException
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
@@ -22,7 +27,7 @@ from windlass.client.exchange import Session
 from windlass.client.launches import run
 from windlass.client.models import CompletionStatus, MessageType, TaskStatus
 from windlass.client.protocol import Conversation, Pause
-from windlass.client.tasks import get_task_status, update_task_status
+from windlass.client.tasks import get_pending_tasks, get_task_status, update_task_status
 
 if TYPE_CHECKING:
     from windlass.client.clients import Client
@@ -36,14 +41,15 @@ _LONGEST_PAUSE_S = 60.0
 PATIENCE_S = 5.0
 _TEXT_AT_MOST = 1_000
 _MESSAGES_AT_MOST = 100
+_MARK = "windlassTrack"  # The argument that tells a task which was made though we were not told so from all others.
 
 
 class Progress:
-    """What is being done, and how far it is.
+    """What is being done, and how far it is. May be used by several threads.
 
     done, total: in whatever is counted; total is None where it is not known. text: said in place of these numbers.
-    results: what came of it, as JSON has it; shown among the task's attributes. All may be set at any time.
-    status: the task as it was last reported, None until then.
+    results: what came of it; shown among the task's attributes, as text where JSON has nothing like it.
+    All may be set at any time. status: the task as it was last reported, None until then.
     """
 
     def __init__(
@@ -61,28 +67,34 @@ class Progress:
         self._began_at = datetime.now(UTC)
         self._messages: list[dict[str, Any]] = []
         self._end: dict[str, Any] = {}
+        self._turn = threading.Lock()
 
     def advance(self, amount: float = 1) -> None:
         """This much more is done."""
-        self.done += amount
+        with self._turn:
+            self.done += amount
 
     def say(self, text: str, kind: Literal["INFO", "WARN", "ERROR"] = "INFO") -> None:
         """Add a message to the task, which keeps the last hundred. After one of kind WARN a good end is a WARNING."""
         message = {
             "type": MessageType(kind),
             "key": "windlass_track",
-            "localizedText": {"locale": "en-US", "message": text[:_TEXT_AT_MOST]},
+            "localizedText": {"locale": "en-US", "message": _text(text)},
             "parameters": [],
         }
-        self._messages = [*self._messages, message][-_MESSAGES_AT_MOST:]
+        with self._turn:
+            self._messages = [*self._messages, message][-_MESSAGES_AT_MOST:]
 
     @property
     def is_ended_by_others(self) -> bool:
         """Whether somebody cleared or cancelled the task, as far as is known; a script may want to stop then."""
-        return not self.is_over and self.status is not None and self.status.is_final
+        ended_as = None if self.status is None else self.status.completion_status
+        return ended_as is not None and ended_as != self._end.get("completionStatus")
 
     def end(self, error: BaseException | None) -> None:
-        """It is over: as it should be, or with what was raised."""
+        """It is over: as it should be, or with what was raised. The first end is the one that counts."""
+        if self.is_over:
+            return
         match error:
             case None | SystemExit(code=None | 0):
                 has_warned = any(message["type"] == MessageType.WARN for message in self._messages)
@@ -94,77 +106,116 @@ class Progress:
                 self.say("Interrupted.", "WARN")
                 status = CompletionStatus.TERMINATED
             case _:
-                self.say(traceback.format_exception_only(error)[-1].strip(), "ERROR")
+                self.say(_last_line(error), "ERROR")
                 status = CompletionStatus.ERROR
         self._end = {"completionStatus": status, "completed": datetime.now(UTC)}
         self.is_over = True
 
     def fields(self) -> dict[str, Any]:
         """The task as it should be, as far as we have a say in it; by the wire's names."""
-        fields = {
+        results = _plain_members(self.results)
+        return {
             "launched": self._began_at,
             "progress": self._words(),
             "percentComplete": self._percent(),
             "messages": self._messages,
-            "attributes": {**self.arguments, **self.results},
-            "returns": [{"name": name, "attributeName": name} for name in list(self.results)],
+            "attributes": _plain_members(self.arguments) | results,
+            "returns": [{"name": name, "attributeName": name} for name in results],
             **self._end,
         }
-        shown: dict[str, Any] = msgspec.to_builtins(fields, enc_hook=str, str_keys=True)
-        return shown
 
     def _words(self) -> str | None:
         if self.text is not None:
-            return self.text[:_TEXT_AT_MOST]
+            return _text(self.text)
         if self.total is None and not self.done:
             return None
-        of_total = "" if self.total is None else f" of {self.total:,}"
-        return f"{self.done:,}{of_total} {self._unit}".rstrip()
+        of_total = "" if self.total is None else f" of {round(self.total, 3):,}"
+        return _text(f"{round(self.done, 3):,}{of_total} {self._unit}".rstrip())
 
     def _percent(self) -> int:
         if self._end.get("completionStatus") in (CompletionStatus.SUCCESS, CompletionStatus.WARNING):
             return 100
-        return max(0, min(99, int(100 * self.done / self.total))) if self.total else 0
+        share = self.done / self.total if self.total else 0
+        return int(100 * share) if 0 <= share < 1 else 99 if share >= 1 else 0
+
+
+def _last_line(error: BaseException) -> str:
+    """What a traceback says last: the error's name and message."""
+    told = TracebackException.from_exception(error, limit=0)
+    told.__notes__ = None  # They would follow it.
+    *_, last = told.format_exception_only()
+    return last.strip()
+
+
+def _text(value: object) -> str:
+    """The text as it can be sent and stored, not too long."""
+    return str(value)[:_TEXT_AT_MOST].replace("\0", "").encode(errors="backslashreplace").decode()
+
+
+def _plain_members(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {_text(name): _plain(value) for name, value in dict(members).items()}
+
+
+def _plain(value: object) -> Any:
+    """The value as JSON has it; text for what it does not know."""
+    try:
+        encoded = msgspec.json.encode(value, enc_hook=str)
+        if b"\\u0000" not in encoded:
+            return msgspec.json.decode(encoded)
+    except Exception:
+        _log.debug("A value is shown as text.", exc_info=True)
+    try:
+        return _text(value)
+    except Exception:
+        return f"<{type(value).__name__}>"  # Its own way of becoming text fails.
 
 
 def report(session: Session, progress: Progress) -> Conversation[None]:
     """Make a task of it, and keep that up to date until it is over, or somebody else ended it."""
     once = session.once()
+    mark = uuid.uuid4().hex
     sent: dict[str, Any] = {}
-    is_doubtful = False
+    is_doubtful = False  # Whether the server may have done more than it could tell.
     pause_s = PAUSE_S
     give_up_at = inf
     while True:
         is_over = progress.is_over  # Asked first, so that the last report tells all that was said until then.
         if is_over:
             give_up_at = min(give_up_at, session.clock() + PATIENCE_S)
+        is_changing = False
         try:
-            if progress.status is None:
-                progress.status = yield from run(
-                    once, progress.name, arguments=progress.arguments, execution_type="EVENT"
-                )
-                progress.arguments = dict(progress.status.attributes)
-            task_id = progress.status.id
             if is_doubtful:
-                progress.status = yield from get_task_status(once, task_id)
+                status = progress.status
+                progress.status = yield from get_task_status(once, status.id) if status else _made(once, mark)
                 is_doubtful = False
+            if progress.status is None:
+                is_changing = True
+                arguments = _plain_members(progress.arguments) | {_MARK: mark}
+                progress.status = yield from run(
+                    once, _text(progress.name), arguments=arguments, execution_type="EVENT"
+                )
+                is_changing = False
+            if not sent:
+                progress.arguments = {**progress.status.attributes}
+                progress.arguments.pop(_MARK, None)
             fields = progress.fields()
             if progress.status.launched is not None:
                 del fields["launched"]  # It can be set but once.
+            is_last = "completionStatus" in fields  # It tells all, for servers put words of their own beside an end.
             operations = [
                 {"op": "replace", "path": f"/{name}", "value": value}
                 for name, value in fields.items()
-                if name not in sent or sent[name] != value
+                if is_last or name not in sent or sent[name] != value
             ]
             if operations and not progress.status.is_final:
-                is_doubtful = True
-                progress.status = yield from update_task_status(once, task_id, operations)
-                is_doubtful = False
+                is_changing = True
+                progress.status = yield from update_task_status(once, progress.status.id, operations)
                 sent = fields
             if progress.status.is_final:
                 return
             pause_s = PAUSE_S
         except (TooManyRequests, ServerError, Unreachable, BadAnswer) as error:
+            is_doubtful |= is_changing and not isinstance(error, TooManyRequests)
             if pause_s == PAUSE_S:
                 _log.warning("The progress of %r cannot be reported for now: %s", progress.name, error)
             wanted_s = (isinstance(error, ApiError) and error.retry_after_s) or 0.0
@@ -175,7 +226,14 @@ def report(session: Session, progress: Progress) -> Conversation[None]:
         if session.clock() + 1 > give_up_at:
             _log.warning("The end of %r could not be reported.", progress.name)
             return
-        yield Pause(pause_s)
+        if is_over or not progress.is_over:  # An end that has come meanwhile shall not wait.
+            yield Pause(pause_s)
+
+
+def _made(session: Session, mark: str) -> Conversation[TaskStatus | None]:
+    """The task with the mark among the newest that are pending; None if there is none."""
+    pending = yield from get_pending_tasks(session)
+    return next((task for task in pending if task.attributes.get(_MARK) == mark), None)
 
 
 class Tracker(Progress, Generic[T]):
@@ -209,6 +267,9 @@ class Tracker(Progress, Generic[T]):
             raise RuntimeError(f"The progress of {self.name!r} is tracked already; make another tracker.")
         self._thread = threading.Thread(target=self._report, name=f"progress of {self.name}", daemon=True)
         self._thread.start()
+        if self._client is not None:
+            self._client._trackers.add(self)
+        atexit.register(self.leave)
         return self
 
     def __exit__(
@@ -216,10 +277,17 @@ class Tracker(Progress, Generic[T]):
     ) -> None:
         self.end(error)
         self._over.set()
-        if self._thread is not None:
+        atexit.unregister(self.leave)
+        if self._thread is not None and not sys.is_finalizing():  # By then threads have stopped.
             self._thread.join(PATIENCE_S + 1)
-        if self._client is not None and self._is_owner:
-            self._client.close()
+        if self._client is not None:
+            self._client._trackers.discard(self)
+            if self._is_owner:
+                self._client.close()
+
+    def leave(self) -> None:
+        """End it in the middle, because the program ends or the client is closed."""
+        self.__exit__(None, GeneratorExit(), None)
 
     def __iter__(self) -> Iterator[T]:
         if self._thread is not None:
@@ -251,4 +319,7 @@ class Tracker(Progress, Generic[T]):
 
 def size_of(items: object, total: float | None) -> float | None:
     """How many there are, as far as that is known."""
-    return len(items) if total is None and isinstance(items, Sized) and items else total
+    if total is None:
+        with suppress(TypeError, OverflowError):
+            return length_hint(items) or None
+    return total

@@ -60,8 +60,8 @@ def launch_and_wait(
 ) -> Conversation[TaskStatus]:
     """Aggregate a source; the task once it has ended, however it ended.
 
-    file, disable_optimization, on_progress: as for load_accounts. timeout_s: from when it was launched.
-    Raises WaitTimeout.
+    file, disable_optimization, on_progress: as for load_accounts. timeout_s: in seconds, from when it was launched.
+    Raises WaitTimeout with the last state, and what load_accounts raises: NotFound, BadRequest, ClientError.
     """
     if kind == "accounts":
         task = yield from load_accounts(

@@ -3,7 +3,9 @@
 Source: wire contract §5; the HTML standard, §9.2 (event streams).
 """
 
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from math import inf
 
@@ -22,6 +24,7 @@ _LAST_MOMENTS_S = 20.0  # Nearer to the end of the time than this, a stream coul
 _IDS_AT_MOST = 100  # What a filter of 4 KiB holds.
 _ENDED_AT_MOST = 10_000
 _LONG_AGO = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
+_BETWEEN_EVENTS = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LATE = timedelta(seconds=5)  # A task may be seen a little later than tasks that were created after it.
 
 
@@ -33,7 +36,7 @@ def watch(
     With ids, of these, until all have ended; without, of all that match the filter and are pending or become so, for
     as long as it is asked for more. Changes that follow each other closely may come as one. filters: as for iterate,
     and for iterate_pending. timeout_s: in seconds; after it, WaitTimeout is raised if there are ids, else it ends.
-    Raises NotFound for an id.
+    Raises NotFound for an id, BadRequest for a filter, and ValueError for both.
     """
     until = inf if timeout_s is None else session.clock() + timeout_s
     if task_ids and filters is not None:
@@ -97,17 +100,18 @@ def _heard(session: Session, watched: "_These | _Matching", stream: object, unti
             return
         if not received:
             return
-        *events, buffer = (buffer + received).replace(b"\r\n", b"\n").split(b"\n\n")
+        *events, buffer = _BETWEEN_EVENTS.split(buffer + received)
         changed = watched.news(_tasks(events))
         if changed:
             yield Items(changed)
 
 
 def _tasks(events: Iterable[bytes]) -> Iterator[TaskStatus]:
+    """The tasks in events; there may be events of other kinds among them."""
     for event in events:
-        lines = (line.partition(b":") for line in event.split(b"\n"))
+        lines = (line.partition(b":") for line in event.splitlines())
         data = b"\n".join(value.removeprefix(b" ") for name, _, value in lines if name == b"data")
-        if data:
+        with suppress(ValueError):
             yield TaskStatus(data)
 
 
