@@ -161,7 +161,7 @@ class Selection:
         if part.is_list:
             return client.iterate(filters=part.filter, sorters="created" if self.is_ascending else None)
         found = client.iterate_pending(filters=part.filter)
-        return iter(sorted(found, key=_created)) if self.is_ascending else found
+        return iter(sorted(found, key=_created, reverse=not self.is_ascending))  # Nobody promises an order of these.
 
     def _is_left_to_us(self, version: str) -> bool:
         """Something is asked for that the API cannot filter, or not exactly."""
