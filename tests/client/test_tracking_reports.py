@@ -155,12 +155,12 @@ def test_however_often_a_script_advances_there_is_one_report_a_second(scene):
     assert reported_at == [0, 1, 2, 3, 4, 5]
 
 
-def test_nothing_is_sent_while_nothing_changes(scene):
+def test_while_nothing_changes_it_is_only_asked_now_and_then_whether_the_task_goes_on(scene):
     scene.go_on(until=0)
 
     scene.go_on(until=60)
 
-    assert [at for at, *_ in scene.requests] == [0, 0]
+    assert [(at, method) for at, method, *_ in scene.requests[2:]] == [(10.0 * turn, "GET") for turn in range(1, 7)]
 
 
 def test_only_what_has_changed_is_sent(scene):
@@ -313,6 +313,16 @@ def test_a_task_that_somebody_else_ended_ends_the_reports(scene, status):
     assert scene.at == 1
     assert scene.progress.is_ended_by_others
     scene.progress.end(None)
+    assert scene.progress.is_ended_by_others
+
+
+def test_an_end_by_others_is_noticed_though_there_is_nothing_to_report(scene):
+    scene.go_on(until=0)
+    scene.task["completionStatus"] = "TERMINATED"
+
+    scene.go_on()
+
+    assert scene.at == 10
     assert scene.progress.is_ended_by_others
 
 

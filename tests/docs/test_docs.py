@@ -4,13 +4,16 @@ How the pages that are run are written:
 
 - `bash` and `python` blocks run in the order of the page, in one shell, on a server that the test has started;
   the SAIL_* variables are set, as after reading what `make demo` or `windlass client create` said.
+- A `python` block is a program of its own. An HTML comment before it may name the interpreter: see INTERPRETERS.
 - A `text` block that follows them shows their output: each of its lines occurs in it; `…` stands for any text.
 - A `sh` block is for a person at a terminal. It stands in NOT_RUN, and an HTML comment before it says why.
+- A `powershell` or `go` block shows what a reader has already; test_moving_over.py says what holds for those.
 """
 
 import inspect
 import os
 import re
+import shlex
 import subprocess
 import sys
 from itertools import product
@@ -40,7 +43,13 @@ from windlass.server.model.principal import (
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-PAGES_TO_RUN = [ROOT / "README.md", *sorted((DOCS / "tutorial").glob("*.md")), *sorted((DOCS / "how-to").glob("*.md"))]
+FOLDERS_TO_RUN = [ROOT, DOCS / "tutorial", DOCS / "how-to", DOCS / "reference"]
+
+# What runs a Python block, by what the comment before it says; the second needs an environment of its own.
+INTERPRETERS = {
+    None: "python3",
+    "run with: sailpoint 2": str(Path(sys.prefix) / "clients/sailpoint-2/bin/python"),
+}
 
 # Blocks that no test can run, by page and first line.
 NOT_RUN = {
@@ -66,7 +75,8 @@ NOT_RUN = {
 }
 
 FENCE = re.compile(
-    r"(?P<why><!-- not run: [^\n]+ -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"(?:<!-- (?P<note>(?:not run|run with): [^\n]+) -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 SETTING = re.compile(r"\bWINDLASS_[A-Z_]+\b")
@@ -76,7 +86,11 @@ BETWEEN_BLOCKS = "\x1e"
 class Block(NamedTuple):
     language: str
     text: str
-    is_excused: bool
+    note: str | None
+
+    @property
+    def is_run(self) -> bool:
+        return self.language in ("bash", "python")
 
 
 def name_of(page: Path) -> str:
@@ -84,7 +98,7 @@ def name_of(page: Path) -> str:
 
 
 def blocks_of(page: Path) -> list[Block]:
-    return [Block(m["language"], m["text"], m["why"] is not None) for m in FENCE.finditer(page.read_text())]
+    return [Block(m["language"], m["text"], m["note"]) for m in FENCE.finditer(page.read_text())]
 
 
 def prose_of(page: Path) -> str:
@@ -189,6 +203,25 @@ def test_the_reference_of_a_command_has_every_option_and_no_other(name):
     assert options <= own | options_shared_with(name)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_command_that_a_page_mentions_exists_with_its_options(page):
+    mentioned = re.findall(r"`(windlass (?!ready )[^`]+)`", prose_of(page))  # That is what a server says.
+
+    unknown = [text for text in mentioned if not is_known(shlex.split(text))]
+    assert unknown == []
+
+
+def is_known(words: list[str]) -> bool:
+    """Whether the words begin with a command that can be called, and have no option that it lacks."""
+    names = [" ".join(words[:count]) for count in range(1, len(words) + 1)]
+    name = [name for name in names if name in COMMANDS][-1]
+    command = COMMANDS[name]
+    options = {word for parameter in command.params for word in parameter.opts} | {"-h", "--help"}
+    given = {word.partition("=")[0] for word in words if word.startswith("-")}
+    is_complete = not isinstance(command, click.Group) or len(words) == len(name.split()) + len(given)
+    return is_complete and given <= options
+
+
 COLLECTIONS = ("task-status", "sources", "entitlements", "task-execution", "task-definitions")
 
 
@@ -290,7 +323,8 @@ def test_every_block_is_seen_and_of_a_known_kind(page):
     blocks = blocks_of(page)
 
     assert len(fences) == 2 * len(blocks)
-    assert {block.language for block in blocks} <= {"bash", "python", "sh", "text", "json"}
+    assert {block.language for block in blocks} <= {"bash", "python", "sh", "text", "json", "powershell", "go"}
+    assert {block.note for block in blocks if block.language == "python"} <= set(INTERPRETERS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -298,15 +332,17 @@ def test_what_is_not_run_is_so_on_purpose_and_says_why(page):
     for_people = [block for block in blocks_of(page) if block.language == "sh"]
 
     assert [block.text.partition("\n")[0] for block in for_people] == NOT_RUN.get(name_of(page), [])
-    assert [block.text for block in for_people if not block.is_excused] == []
+    assert [block.text for block in for_people if not (block.note or "").startswith("not run: ")] == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in PAGES_TO_RUN], ids=name_of)
-def test_a_page_that_is_not_run_shows_nothing_to_run(page):
-    assert [block for block in blocks_of(page) if block.language in ("bash", "console", "python")] == []
+PAGES_THAT_SHOW_COMMANDS = [page for page in PAGES if any(block.is_run for block in blocks_of(page))]
 
 
-@pytest.mark.parametrize("page", PAGES_TO_RUN, ids=name_of)
+def test_only_pages_that_are_run_show_something_to_run():
+    assert {page.parent for page in PAGES_THAT_SHOW_COMMANDS} <= set(FOLDERS_TO_RUN)
+
+
+@pytest.mark.parametrize("page", PAGES_THAT_SHOW_COMMANDS, ids=name_of)
 def test_the_commands_of_a_page_do_what_it_says(page, server, credentials, tmp_path):
     script, shown = script_of(blocks_of(page))
     folder = tmp_path / "reader"
@@ -342,7 +378,7 @@ def script_of(blocks: list[Block]) -> tuple[str, list[tuple[int, list[str]]]]:
         if block.language == "bash":
             parts.append(block.text)
         elif block.language == "python":
-            parts.append(f"python3 - <<'END OF PYTHON'\n{block.text}END OF PYTHON\n")
+            parts.append(f"{INTERPRETERS[block.note]} - <<'END OF PYTHON'\n{block.text}END OF PYTHON\n")
         elif block.language == "text" and parts:
             shown.append((len(parts) - 1, [line for line in block.text.splitlines() if line.strip() not in ("", "…")]))
     return "printf '\\036'\n".join(parts), shown

@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
+_SILENCE_S = 10.0  # With nothing to report, whether somebody else ended the task is asked this often.
 PATIENCE_S = 5.0
 _TEXT_AT_MOST = 1_000
 _MESSAGES_AT_MOST = 100
@@ -178,6 +179,7 @@ def report(session: Session, progress: Progress) -> Conversation[None]:
     is_doubtful = False  # Whether the server may have done more than it could tell.
     pause_s = PAUSE_S
     give_up_at = inf
+    asked_at = session.clock()
     while True:
         is_over = progress.is_over  # Asked first, so that the last report tells all that was said until then.
         if is_over:
@@ -210,7 +212,10 @@ def report(session: Session, progress: Progress) -> Conversation[None]:
             if operations and not progress.status.is_final:
                 is_changing = True
                 progress.status = yield from update_task_status(once, progress.status.id, operations)
-                sent = fields
+                sent, asked_at = fields, session.clock()
+            elif session.clock() >= asked_at + _SILENCE_S:
+                progress.status = yield from get_task_status(once, progress.status.id)
+                asked_at = session.clock()
             if progress.status.is_final:
                 return
             pause_s = PAUSE_S
