@@ -1,7 +1,10 @@
 """Shells complete what is typed."""
 
 import subprocess
+import sys
+from pathlib import Path
 
+import pexpect
 import pytest
 
 
@@ -35,3 +38,28 @@ def test_commands_options_and_values_are_completed(windlass):
     assert completed(windlass, "source", "load-") == {"load-accounts", "load-entitlements"}
     assert completed(windlass, "source", "list", "--out") == {"--output"}
     assert completed(windlass, "source", "list", "--output", "js") == {"json", "jsonl"}
+    assert completed(windlass, "task", "list", "--api-version", "v202") == {"v2024", "v2025", "v2026"}
+    assert completed(windlass, "task", "list", "--status", "te") == {"terminated", "temperror"}
+    assert completed(windlass, "task", "list", "--status", "error,war") == {"error,warning"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("windlass task exp", "windlass task export"),
+        ("windlass task list --definition Cloud\\ Acc", r"windlass task list --definition Cloud\ Account\ Aggregation"),
+        ('windlass task list --definition "Cloud Acc', 'windlass task list --definition "Cloud Account Aggregation"'),
+        ("windlass task list --status error,war", "windlass task list --status error,warning"),
+    ],
+)
+def test_bash_completes_what_is_typed(environment, typed: str, line: str):
+    path = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    bash = pexpect.spawn("bash", ["--norc", "-i"], env=environment | {"PS1": "> ", "PATH": path}, encoding="utf-8",
+                         dimensions=(24, 200), timeout=30)  # fmt: skip
+    bash.sendline('bind "set enable-bracketed-paste off"; eval "$(windlass completion bash)"; echo rea""dy')
+    bash.expect("ready")
+
+    bash.send(f"{typed}\t")
+
+    bash.expect_exact(line)
+    bash.close(force=True)

@@ -53,6 +53,11 @@ def test_a_task_that_is_unknown_is_not_found(task, office, command: str):
     assert "nonsense" in refused.stderr
 
 
+@pytest.mark.parametrize("task_id", ["", " ", "caf\udce9"])
+def test_an_id_that_is_none_is_misuse(task, office, task_id: str):
+    assert task("get", task_id).returncode == 2
+
+
 def test_a_task_is_changed_by_keys_and_by_patches(task, hung):
     by_keys = task("update", hung[0], "--set", "description=a=b", "--set", "percentComplete=50",
                    "--set", "attributes.total:=12", "--set", "attributes.a/b~c=text")  # fmt: skip
@@ -69,6 +74,8 @@ def test_a_task_is_changed_by_keys_and_by_patches(task, hung):
     [
         ([], 2, "--set or --patch"),
         (["--set", "description"], 2, "KEY=VALUE"),
+        (["--set", "=x"], 2, "KEY=VALUE"),
+        (["--set", "description=caf\udce9"], 2, "KEY=VALUE"),
         (["--set", "percentComplete=half"], 2, "no JSON"),
         (["--patch", "/no/such/file"], 2, "/no/such/file"),
         (["--set", "id=x"], 4, "/id"),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from windlass.client.versions import NAMES
 from windlass.server.model.task import CompletionStatus, Target, TargetType, now
 
 SOURCE_ID = "0193c1a2a1b07001800000000000abcd"
@@ -35,7 +34,7 @@ def ids(office) -> dict[str, str]:
     return made
 
 
-@pytest.mark.parametrize("version", NAMES)
+@pytest.mark.parametrize("version", ["beta", "v2025", "v2026"])
 @pytest.mark.parametrize(
     ("flags", "found"),
     [

@@ -124,6 +124,13 @@ def test_watching_can_be_given_a_time(task, office):
     assert (over.returncode, over.stdout) == (124, "")
 
 
+def test_a_filter_that_no_server_can_try_on_pending_tasks_is_refused(task, office):
+    refused = task("watch", "--filters", 'type eq "QUARTZ"', "--status", "error", "--api-version", "beta")
+
+    assert refused.returncode == 2
+    assert "--api-version v2025" in refused.stderr
+
+
 def test_ids_and_flags_do_not_go_together(task, office):
     assert task("watch", "x", "--source", "HR").returncode == 2
 

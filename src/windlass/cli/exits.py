@@ -48,11 +48,8 @@ class Failure(click.ClickException):
         self.status = status
 
 
-class TimedOut(Failure):
-    """The time that `--timeout` gave ran out."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, ExitStatus.TIMED_OUT)
+class TimedOut(BaseException):
+    """The time that `--timeout` gave ran out. No library takes it for an error of its own, as with Ctrl-C."""
 
 
 class Run:
@@ -74,6 +71,9 @@ class Run:
             if sys.stderr.isatty():
                 click.echo(err=True)  # What follows stands below the terminal's ^C.
             return ExitStatus.INTERRUPTED
+        except TimedOut as error:
+            click.echo(f"Error: {clean_line(str(error))}", err=True)
+            return ExitStatus.TIMED_OUT
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 return _leave_quietly()

@@ -74,17 +74,31 @@ class Duration(click.ParamType[float]):
             self.fail(f"{error}.", param, ctx)
 
 
+class Id(click.ParamType[str]):
+    """The id of something on a server; any text but none."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As it was typed."""
+        text = str(value)
+        if not text.strip() or not text.isprintable():
+            self.fail(f"{text!a} is no id.", param, ctx)
+        return text
+
+
 def timeout_option(command: Command) -> Command:
     """End the command when its time is up, whatever it is doing."""
 
     def arm(context: click.Context, _parameter: click.Parameter, seconds: float | None) -> None:
         def ring(_signal: int, _frame: object) -> NoReturn:
-            raise TimedOut(f"It was not done after {short_duration(seconds or 0)}, which is what --timeout gave it.")
+            raise TimedOut(f"--timeout ended it after {short_duration(seconds or 0)}.")
 
         if seconds is None or context.resilient_parsing:
             return
         signal.signal(signal.SIGALRM, ring)
         signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+        context.call_on_close(lambda: signal.setitimer(signal.ITIMER_REAL, 0))
 
     return click.option(
         "--timeout",

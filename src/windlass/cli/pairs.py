@@ -1,6 +1,7 @@
 """Values that are typed as KEY=VALUE, or as KEY:=JSON where they are no text."""
 
 import json
+import re
 from typing import Any
 
 import click
@@ -9,8 +10,8 @@ import click
 def parse_pair(text: str, option: str) -> tuple[str, Any]:
     """The key and its value. option: where it was typed, for the error."""
     name, separator, value = text.partition("=")
-    if not separator or not name.rstrip(":"):
-        raise click.BadParameter(f"{text!r} is not of the form KEY=VALUE or KEY:=JSON.", param_hint=option)
+    if not separator or not name.rstrip(":") or re.search(r"[\ud800-\udfff]", text):
+        raise click.BadParameter(f"{text!a} is not of the form KEY=VALUE or KEY:=JSON.", param_hint=option)
     return (name[:-1], parse_json(value, option)) if name.endswith(":") else (name, value)
 
 

@@ -15,20 +15,29 @@ T = TypeVar("T")
 
 def task_progress() -> "Progress":
     """Bars with the fields name, pace, left and note, for what goes from 0 to 100."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TimeElapsedColumn
     from rich.table import Column
+    from rich.text import Text
 
-    def text(field: str, column: Column) -> TextColumn:
-        return TextColumn(f"{{task.fields[{field}]}}", markup=False, table_column=column)
+    class Field(ProgressColumn):
+        """What a task has in a field, in whatever style it has it."""
+
+        def __init__(self, field: str, column: Column) -> None:
+            super().__init__(column)
+            self._field = field
+
+        def render(self, task: Task) -> Text:
+            value = task.fields[self._field]
+            return value if isinstance(value, Text) else Text(value)
 
     return Progress(
-        text("name", Column(no_wrap=True, min_width=12, overflow="ellipsis", style="bold")),
+        Field("name", Column(no_wrap=True, min_width=12, overflow="ellipsis", style="bold")),
         BarColumn(bar_width=None, table_column=Column(min_width=4, max_width=24, ratio=1)),
         TaskProgressColumn(table_column=Column(no_wrap=True, min_width=4)),
-        text("pace", Column(no_wrap=True)),
-        text("left", Column(no_wrap=True)),
+        Field("pace", Column(no_wrap=True)),
+        Field("left", Column(no_wrap=True)),
         TimeElapsedColumn(),
-        text("note", Column(no_wrap=True, overflow="ellipsis", min_width=11)),
+        Field("note", Column(no_wrap=True, overflow="ellipsis", min_width=11)),
         console=err(),
     )
 

@@ -11,7 +11,7 @@ import click
 
 from windlass.cli.connection import api_options
 from windlass.cli.loading import load
-from windlass.cli.options import database_options, output_options
+from windlass.cli.options import Id, database_options, output_options
 from windlass.cli.output import write_object, write_objects
 from windlass.cli.text import clean, clean_line
 
@@ -153,7 +153,7 @@ _wait_option = click.option("--wait", is_flag=True, help="Wait for the end; exit
 
 
 @source.command("load-accounts")
-@click.argument("source_id", metavar="ID")
+@click.argument("source_id", metavar="ID", type=Id())
 @_file_option
 @click.option("--disable-optimization", is_flag=True, help="Write unchanged accounts, too.")
 @_wait_option
@@ -179,7 +179,7 @@ def load_accounts(
 
 
 @source.command("load-entitlements")
-@click.argument("source_id", metavar="ID")
+@click.argument("source_id", metavar="ID", type=Id())
 @_file_option
 @_wait_option
 @output_options(on_pipe="json")

@@ -3,41 +3,41 @@
 It must stay light: every command imports it.
 """
 
-import unicodedata
+import re
 
-# Format characters that scripts and emoji need inside words; they move no cursor and reverse no line.
-_HARMLESS = frozenset("\u200c\u200d\ufeff\u00ad")
-_DANGEROUS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# Control characters, marks that turn text around, separators of lines, what nobody can see, and halves of characters.
+# Those that scripts and emoji need inside words are not among them.
+_STEERING = (
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufff9-\ufffb"
+    r"\ud800-\udfff\U0001d173-\U0001d17a\U000e0000-\U000e007f"
+)
+_DANGEROUS = re.compile(f"[{_STEERING}]")
 
 
-def is_dangerous(character: str) -> bool:
-    """The character could steer a terminal or change the order of the text around it."""
-    return unicodedata.category(character) in _DANGEROUS and character not in _HARMLESS
+def is_dangerous(text: str) -> bool:
+    """Something in the text could steer a terminal, or change the order of what stands around it."""
+    return _DANGEROUS.search(text) is not None
 
 
 def clean(text: str) -> str:
     """The text with every dangerous character spelled out, as `\\x1b`; line ends and tabs stay."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_spelled(c) if is_dangerous(c) and c not in "\n\t" else c for c in text)
+    return _DANGEROUS.sub(_spelled, text)
 
 
 def clean_line(text: str) -> str:
     """The same on one line: runs of blanks, tabs and line ends become one blank."""
-    return clean(" ".join(text.split())) if text else text
-
-
-def _spelled(character: str) -> str:
-    return character.encode("unicode_escape").decode()
+    return clean(" ".join(text.split()))
 
 
 def json_safe(text: str) -> str:
     """JSON whose dangerous characters are written as JSON's own escapes: the same value, harmless to look at."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escaped(c) if is_dangerous(c) and c != "\n" else c for c in text)
+    return _DANGEROUS.sub(_escaped, text)
 
 
-def _escaped(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[i] << 8 | units[i + 1]:04x}" for i in range(0, len(units), 2))
+def _spelled(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place] << 8 | units[place + 1]:04x}" for place in range(0, len(units), 2))

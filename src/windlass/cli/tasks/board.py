@@ -67,7 +67,7 @@ class Board:
         first = Text.assemble((f"{now.astimezone():%H:%M:%S}  ", "bold"), clean_line(self._server))
         second = Text(f"{len(pending):,} pending, {running:,} running")
         if stuck:
-            second.append(f", {stuck:,} ▲ stuck", style="bold red")
+            second.append(", ").append(f"{stuck:,} ▲ stuck", style="bold red")
         second.append(f"  ·  since {self._since.astimezone():%H:%M}:")
         known = [*CompletionStatus, *sorted(ends.keys() - set(CompletionStatus))]
         for end in known:

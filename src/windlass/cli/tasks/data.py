@@ -1,4 +1,4 @@
-"""Tasks as programs get them: the document of the API, with every key there and every time written in one way."""
+"""Tasks as programs get them: the API's document, with every key there, and times and statuses written in one way."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,4 +42,5 @@ def document(status: TaskStatus) -> Mapping[str, Any]:
         **dict.fromkeys(_KEYS),
         **status.raw,
         **{name: iso(at) for name in _MOMENTS if (at := getattr(status, name)) is not None},
+        "completionStatus": status.completion_status,
     }

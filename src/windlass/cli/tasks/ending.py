@@ -9,7 +9,7 @@ import click
 
 from windlass.cli.connection import api_options, connect
 from windlass.cli.exits import ExitStatus, Failure, status_of
-from windlass.cli.options import output_options
+from windlass.cli.options import Id, output_options
 from windlass.cli.output import err, write_objects
 from windlass.cli.tasks.data import COLUMNS, document
 from windlass.cli.tasks.selection import Selection, selection_options
@@ -29,7 +29,7 @@ def _bulk_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--dry-run", is_flag=True, help="Show which, and change nothing."),
         click.option("--yes", "-y", is_flag=True, help="Do not ask."),
         click.option("--pending", "is_bulk", is_flag=True, help="All pending tasks that match the options."),
-        click.argument("task_ids", metavar="[ID]...", nargs=-1),
+        click.argument("task_ids", metavar="[ID]...", nargs=-1, type=Id()),
     ):
         command = option(command)
     return command

@@ -1,5 +1,7 @@
 """`windlass task list`, `pending` and `export`: many tasks at once."""
 
+import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -133,10 +135,11 @@ def export(file: Path, selection: Selection, limit: int | None, form: str | None
       windlass task export | gzip > tasks.jsonl.gz
     """
     chosen = form or (suffix if (suffix := file.suffix[1:].lower()) in ("csv", "json") else "jsonl")
-    with connect(api_version) as client, counted(islice(selection.find(client), limit), "tasks") as tasks:
-        documents = map(document, tasks)
-        if str(file) == "-":
-            write_data(documents, chosen, columns=COLUMNS, file=data_out())
-            return
-        with whole_file(file) as target:
-            write_data(documents, chosen, columns=COLUMNS, file=target)
+    with connect(api_version) as client:
+        found = islice(selection.find(client), limit)
+        is_printed = str(file) == "-"
+        target = nullcontext(data_out()) if is_printed else whole_file(file)
+        # On a terminal the tasks themselves show how far it is.
+        counting = nullcontext(found) if is_printed and sys.stdout.isatty() else counted(found, "tasks")
+        with target as open_file, counting as tasks:
+            write_data(map(document, tasks), chosen, columns=COLUMNS, file=open_file)

@@ -9,7 +9,7 @@ import click
 
 from windlass.cli.connection import api_options, connect
 from windlass.cli.exits import ExitStatus
-from windlass.cli.options import output_options
+from windlass.cli.options import Id, output_options
 from windlass.cli.output import write_objects
 from windlass.cli.pairs import parse_pair
 from windlass.cli.tasks.data import COLUMNS, document
@@ -72,7 +72,7 @@ def run(
 
 
 @click.command()
-@click.argument("task_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("task_ids", metavar="ID...", nargs=-1, required=True, type=Id())
 @output_options(on_pipe="jsonl")
 @api_options
 def wait(task_ids: tuple[str, ...], output: str, api_version: str) -> ExitStatus:

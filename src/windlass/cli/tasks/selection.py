@@ -77,7 +77,7 @@ class Selection:
     def check(self, version: str) -> None:
         """Raise Failure where a version of the API cannot find what is meant."""
         reads_pending = not self.statuses or PENDING in self.statuses
-        if self.filters is not None and reads_pending and not version_of(version).lists_pending:
+        if self.filters and reads_pending and not version_of(version).lists_pending:
             raise Failure(
                 f"{version} cannot filter pending tasks by --filters; use --api-version v2025, or the other options.",
                 ExitStatus.MISUSED,
@@ -119,7 +119,7 @@ class Selection:
     def filter(self, version: str, statuses: Filter | None = None) -> Filter | None:
         """What the API is asked to filter by. statuses: the condition on those."""
         conditions = [] if statuses is None else [statuses]
-        if self.filters is not None:
+        if self.filters:
             conditions.append(Filter.raw(self.filters))
         if self.source is not None and _ID.fullmatch(self.source):
             conditions.append(F.source_id == self.source)
@@ -161,7 +161,7 @@ class Selection:
         if part.is_list:
             return client.iterate(filters=part.filter, sorters="created" if self.is_ascending else None)
         found = client.iterate_pending(filters=part.filter)
-        return iter(sorted(found, key=_created)) if self.is_ascending else found
+        return iter(sorted(found, key=_created, reverse=not self.is_ascending))  # Nobody promises an order of these.
 
     def _is_left_to_us(self, version: str) -> bool:
         """Something is asked for that the API cannot filter, or not exactly."""
@@ -266,7 +266,12 @@ def complete_definitions(_context: click.Context, _parameter: click.Parameter, i
 
 
 _OF_ALL = (
-    click.option("--filters", metavar="TEXT", help='A filter in the API\'s language, as: sourceId eq "…".'),
+    click.option(
+        "--filters",
+        metavar="TEXT",
+        callback=lambda *given: (given[2] or "").strip() or None,
+        help='A filter in the API\'s language, as: sourceId eq "…".',
+    ),
     click.option("--source", metavar="SOURCE", help="Those that work on a source, by its id or name."),
     click.option(
         "--definition",

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from windlass.cli.connection import api_options, connect
-from windlass.cli.options import output_options
+from windlass.cli.options import Id, output_options
 from windlass.cli.output import write_object
 from windlass.cli.pairs import parse_json, parse_pair
 from windlass.cli.tasks.data import COLUMNS, document
@@ -28,7 +28,7 @@ def show_task(status: TaskStatus, output: str, *, is_raw: bool = False) -> None:
 
 
 @click.command()
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", type=Id())
 @output_options(on_pipe="json")
 @api_options
 def get(task_id: str, output: str, api_version: str) -> None:
@@ -46,7 +46,7 @@ def get(task_id: str, output: str, api_version: str) -> None:
 
 
 @click.command()
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", type=Id())
 @click.option(
     "--set",
     "settings",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from windlass.cli.connection import api_options, connect
-from windlass.cli.options import output_options
+from windlass.cli.options import Id, output_options
 from windlass.cli.output import data_out, write_data
 from windlass.cli.tasks.data import COLUMNS, document
 from windlass.cli.tasks.selection import ENDED, Selection, selection_options
@@ -30,7 +30,7 @@ _REFRESHES_PER_S = 4
 
 
 @click.command()
-@click.argument("task_ids", metavar="[ID]...", nargs=-1)
+@click.argument("task_ids", metavar="[ID]...", nargs=-1, type=Id())
 @selection_options(is_sorted=False)
 @output_options(on_pipe="jsonl", forms=("table", "jsonl", "csv"))
 @api_options
@@ -49,7 +49,7 @@ def watch(task_ids: tuple[str, ...], selection: Selection, output: str, api_vers
     if task_ids and selection != Selection():
         raise click.UsageError("Options that choose tasks are for watching without ids.")
     with connect(api_version) as client:
-        selection.check(client.version)
+        selection.of(frozenset()).check(client.version)  # Pending tasks are looked at whatever is told of them.
         if output == "table":
             _show(client, task_ids, selection)
         else:
