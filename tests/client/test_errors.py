@@ -142,6 +142,19 @@ def test_no_error_shows_the_secret_or_the_token(connect, live, fault):
     assert token not in shown
 
 
+def test_certificates_that_cannot_be_read_are_told(connect, live, tmp_path):
+    with pytest.raises(errors.ConfigurationError, match="certificates"):
+        connect(live, base_url="https://127.0.0.1:9", ca_bundle=tmp_path / "none.pem")
+
+
+def test_certificates_are_read_only_where_they_are_needed(connect, live, monkeypatch, tmp_path):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+
+    with pytest.raises(errors.ConfigurationError, match="SSL_CERT_FILE"):
+        connect(live, base_url="https://127.0.0.1:9")
+    assert list(connect(live).get_task_status_list()) == []
+
+
 # Words and members that are new, odd or missing.
 
 MEMBERS = [

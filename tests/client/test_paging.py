@@ -25,7 +25,7 @@ def add(server, seconds, status="SUCCESS"):
 with_null = pytest.mark.parametrize("version", ["v2025", "v2026", "v1"], indirect=True)
 
 
-@pytest.mark.parametrize("page_size", [2, 3, 5, 10, 11, 250])
+@pytest.mark.parametrize("page_size", [2, 3, 10, 250])
 def test_every_task_comes_once_and_in_order(client, server, page_size):
     made = add(server, range(10))
 
@@ -37,12 +37,11 @@ def test_an_empty_list_has_no_tasks(client, server):
     assert list(client.iterate()) == []
 
 
-@pytest.mark.parametrize("page_size", [2, 4])
 @pytest.mark.parametrize("sorters", ["created", "-created"])
-def test_tasks_of_the_same_moment_come_once(client, server, page_size, sorters):
+def test_tasks_of_the_same_moment_come_once(client, server, sorters):
     made = add(server, [0] * 9 + [1] + [2] * 5)
 
-    assert sorted(ids(client.iterate(page_size=page_size, sorters=sorters))) == sorted(made)
+    assert sorted(ids(client.iterate(page_size=4, sorters=sorters))) == sorted(made)
 
 
 def test_filters_hold_on_every_page(client, server):
@@ -74,7 +73,7 @@ def test_tasks_that_come_meanwhile_are_met_at_the_end(client, server):
     assert found == made
 
 
-@pytest.mark.parametrize("gone", [1, 4, 5, 6, 9])
+@pytest.mark.parametrize("gone", [1, 5, 9])
 def test_tasks_that_go_meanwhile_hide_none(client, server, gone):
     made = add(server, range(20))[::-1]
     tasks = client.iterate(page_size=5)
@@ -101,7 +100,7 @@ def test_all_tasks_may_go_meanwhile(client, server):
 
 
 @with_null
-@pytest.mark.parametrize("gone", [1, 5, 12])
+@pytest.mark.parametrize("gone", [1, 12])
 def test_tasks_that_end_meanwhile_hide_none_that_is_pending(client, server, gone):
     made = add(server, range(20), None)[::-1]
     tasks = client.iterate(page_size=5, filters=PENDING)
@@ -115,7 +114,7 @@ def test_tasks_that_end_meanwhile_hide_none_that_is_pending(client, server, gone
     assert found == [task_id for task_id in made if task_id in found]
 
 
-@pytest.mark.parametrize("gone", [0, 1, 4, 5, 9])
+@pytest.mark.parametrize("gone", [0, 1, 9])
 def test_pending_tasks_are_met_in_every_version_though_they_end(client, server, gone):
     add(server, range(12))
     made = add(server, range(20), None)

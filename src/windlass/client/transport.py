@@ -51,14 +51,17 @@ class Settings(msgspec.Struct, frozen=True):
     def options(self) -> dict[str, Any]:
         """What both HTTP clients take. Raises ConfigurationError."""
         try:
-            verify = True if self.ca_bundle is None else ssl.create_default_context(cafile=self.ca_bundle)
+            verify = None if self.ca_bundle is None else ssl.create_default_context(cafile=self.ca_bundle)
         except OSError as error:
             raise ConfigurationError(f"The certificates in {self.ca_bundle} cannot be read: {error}.") from error
+        if verify is None and self.base_url.startswith("http://"):
+            # Whom to trust is read in most of the time that making a client takes; where nothing is encrypted, nobody.
+            verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return {
             "base_url": self.base_url,
             "timeout": self.timeout_s,
             "proxy": self.proxy,
-            "verify": verify,
+            "verify": True if verify is None else verify,
             "limits": _LIMITS,
         }
 
@@ -310,3 +313,7 @@ def _sensible(settings: Settings) -> Iterator[None]:
     except (httpx2.InvalidURL, ValueError) as error:
         where = f"base URL {settings.base_url!r}" + (f" or the proxy {settings.proxy!r}" if settings.proxy else "")
         raise ConfigurationError(f"The {where} makes no sense: {error}.") from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"The certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}."
+        ) from error
