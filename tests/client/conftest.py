@@ -11,18 +11,20 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx2
 import pytest
 from tests.client.driven import Driven
+from tests.client.live.connections import Ending
 from tests.client.live.service import VERSIONS, LiveService
 from tests.contract.conftest import Installation, _contract_database, _portal, installed, new_task
 
 from windlass import AsyncClient, Client
-from windlass.server.api.task_patch import edit_of
 from windlass.server.model.task import CompletionStatus, Target, TargetType
 
 __all__ = ["_contract_database", "_portal"]
 
 PAUSES_AT_MOST = 2_000
+SILENCE_S = 0.5  # For how long a client bears with a server that says nothing, where a test is about that.
 
 
 class Time:
@@ -54,8 +56,9 @@ class Time:
 class Windlass:
     """Our server, and what tests do with it beside its clients; as LiveService has it."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, admin: httpx2.Client) -> None:
         self._installation = installation
+        self._admin = admin
         self.base_url = installation.url
         self.client_id, self.client_secret = installation.credentials()
 
@@ -64,6 +67,7 @@ class Windlass:
         target = source_id and Target(source_id, TargetType.APPLICATION, "HR [source]")
         task = new_task(status and CompletionStatus(status), target=target or None, **members)
         self._installation.add_tasks([task])
+        self._installation.execute(f"NOTIFY windlass_task_changes, '{task.id}'")  # As a process that launches one does.
         return task.id
 
     def add_source(self) -> str:
@@ -73,8 +77,7 @@ class Windlass:
     def change(self, task_id: str, **members: Any) -> None:
         """Change a task's document, as the work on it does."""
         operations = [{"op": "replace", "path": f"/{name}", "value": value} for name, value in members.items()]
-        edit = edit_of(json.dumps(operations).encode())
-        self._installation.call(self._installation.application.tasks.edit, task_id, edit)
+        self._admin.patch(f"/task-status/{task_id}", json=operations).raise_for_status()
 
     def remove(self, task_id: str) -> None:
         """Forget a task, as retention does."""
@@ -93,10 +96,18 @@ def _installation(_contract_database, _portal, checked):
         yield installation
 
 
+@pytest.fixture(scope="session")
+def _admin(_installation):
+    """Whoever works on tasks beside the test's client."""
+    headers = {"Authorization": f"Bearer {_installation.token()}"}
+    with httpx2.Client(base_url=f"{_installation.url}/beta", headers=headers) as admin:
+        yield admin
+
+
 @pytest.fixture
-def windlass_server(_installation):
+def windlass_server(_installation, _admin):
     _installation.execute("DELETE FROM task")
-    return Windlass(_installation)
+    return Windlass(_installation, _admin)
 
 
 @pytest.fixture
@@ -148,6 +159,13 @@ def connect(request, version, _portal, moments) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def client(connect, server):
+def settings(request):
+    """What the clients of a test are made with: where its `fault` is silence, it is noticed soon."""
+    is_silence = "fault" in request.fixturenames and request.getfixturevalue("fault").ending is Ending.HELD
+    return {"timeout_s": SILENCE_S} if is_silence else {}
+
+
+@pytest.fixture
+def client(connect, server, settings):
     """A client of the server; an AsyncClient is driven as a Client is."""
-    return connect(server)
+    return connect(server, **settings)

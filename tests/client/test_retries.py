@@ -3,8 +3,6 @@
 The live service alone is asked: it fails as it is told to, and keeps what it was asked for.
 """
 
-import dataclasses
-import io
 import socket
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -12,38 +10,13 @@ from email.utils import format_datetime
 import pytest
 from tests.client.live import faults
 from tests.client.live.connections import Answer
-from tests.client.live.faults import JSON, Fault, failing, too_many, unavailable
+from tests.client.live.faults import DOUBTFUL, JSON, PASSING, UNTAKEN, Fault, failing, too_many, unavailable
+from tests.client.live.tasks import Quirks
 
-from windlass.client.errors import BadAnswer, ServerError, TooManyRequests, Unreachable
+from windlass.client.errors import BadAnswer, BadRequest, ServerError, TooManyRequests, Unreachable
 
-ACCOUNTS = b"id,name\n1,Ada\n2,Grace\n"
 LONGEST_PAUSE_S = 8
-SILENCE_S = 0.2  # For how long a client of these tests bears with a server that says nothing.
 
-# What passes by itself; whether the deed was done is unknown in all of them.
-DOUBTFUL = {
-    "reset before": faults.RESET_BEFORE,
-    "reset after": faults.RESET_AFTER,
-    "closed before": faults.CLOSED_BEFORE,
-    "closed after": faults.CLOSED_AFTER,
-    "silence before": faults.HELD_BEFORE,
-    "silence after": faults.HELD_AFTER,
-    "cut": faults.CUT,
-    "cut by a reset": faults.CUT_BY_RESET,
-    "cut within chunks": faults.CUT_CHUNKED,
-    "cut before the body": faults.NO_BODY,
-    "silence within": faults.HELD_WITHIN,
-    "500": failing(500),
-    "500 after": failing(500, is_applied=True),
-    "502, a page": faults.BAD_GATEWAY,
-    "503 without a time": unavailable(),
-    "504": failing(504),
-    "a broken compression": Fault(Answer(200, b"{}", {**JSON, "Content-Encoding": "gzip"}), is_applied=True),
-    "an empty body": dataclasses.replace(faults.EMPTY, is_applied=True),
-}
-# Here the server says that it has not even begun.
-UNTAKEN = {"429": too_many(), "429 with a time": too_many(3), "503 with a time": unavailable(3)}
-PASSING = DOUBTFUL | UNTAKEN
 FAULTS = pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
 DOUBTS = pytest.mark.parametrize("fault", DOUBTFUL.values(), ids=DOUBTFUL)
 REFUSALS = pytest.mark.parametrize("fault", UNTAKEN.values(), ids=UNTAKEN)
@@ -59,11 +32,6 @@ def version(request):
     return request.param
 
 
-@pytest.fixture
-def client(connect, server):
-    return connect(server, timeout_s=SILENCE_S)
-
-
 def half():
     return [{"op": "replace", "path": "/progress", "value": "Half"}]
 
@@ -74,13 +42,13 @@ def half():
 @FAULTS
 def test_reading_a_task_is_repeated(client, live, fault):
     task_id = live.add_task("WARNING", attributes={"long": "x" * 1000})
-    live.faults.add(fault, times=2)
+    live.faults.add(fault)
 
     task = client.get_task_status(task_id)
 
     assert (task.id, task.completion_status, len(task.attributes["long"])) == (task_id, "WARNING", 1000)
     assert live.faults.is_spent
-    assert len(live.received("GET")) == 3
+    assert len(live.received("GET")) == 2
 
 
 @FAULTS
@@ -110,16 +78,16 @@ def test_what_is_no_fault_is_not_repeated(client, live, fault):
 
 
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
-def test_what_never_passes_ends(connect, live, moments, fault):
-    client = connect(live, timeout_s=0.05, max_attempts=4)
+def test_what_never_passes_ends(connect, live, moments, fault, settings):
+    client = connect(live, max_attempts=3, **settings)
     task_id = live.add_task("SUCCESS")
     live.faults.add(fault, times=1_000)
 
     with pytest.raises((Unreachable, BadAnswer, ServerError, TooManyRequests)):
         client.get_task_status(task_id)
 
-    assert len(live.received("GET")) == 4
-    assert len(moments.paused) == 3
+    assert len(live.received("GET")) == 3
+    assert len(moments.paused) == 2
 
 
 def test_a_burst_of_faults_is_outlasted_up_to_the_last_attempt(connect, live, moments):
@@ -236,7 +204,7 @@ def test_a_rate_limit_slows_a_list_down_and_loses_nothing(client, live, moments)
 @FAULTS
 def test_a_replacement_is_repeated_and_holds(client, live, fault):
     task_id = live.add_task()
-    live.faults.add(fault, method="PATCH", times=2)
+    live.faults.add(fault, method="PATCH")
 
     task = client.update_task_status(task_id, half())
 
@@ -248,7 +216,7 @@ def test_a_replacement_is_repeated_and_holds(client, live, fault):
 @FAULTS
 def test_clearing_is_repeated_and_ends_the_task_once(client, live, fault):
     task_id = live.add_task()
-    live.faults.add(fault, method="PATCH", times=2)
+    live.faults.add(fault, method="PATCH")
 
     task = client.clear(task_id, "ERROR")
 
@@ -266,97 +234,53 @@ NOT_REPEATABLE = {
 }
 
 
-@DOUBTS
-@pytest.mark.parametrize("operations", NOT_REPEATABLE.values(), ids=NOT_REPEATABLE)
-def test_a_patch_that_does_more_each_time_is_sent_once(client, live, operations, fault):
+@pytest.fixture
+def talkative(live):
+    """A task with messages."""
     message = {"type": "INFO", "key": "first"}
-    task_id = live.add_task(messages=[message, {**message, "key": "second"}])
+    return live.add_task(messages=[message, {**message, "key": "second"}])
+
+
+@DOUBTS
+def test_a_patch_that_does_more_each_time_is_sent_once(client, live, talkative, fault):
     live.faults.add(fault, method="PATCH")
 
     with pytest.raises((Unreachable, BadAnswer, ServerError)):
-        client.update_task_status(task_id, operations)
+        client.update_task_status(talkative, NOT_REPEATABLE["add to a list"])
 
     assert len(live.received("PATCH")) == 1
     assert len(live.patches) == fault.is_applied
 
 
-@REFUSALS
 @pytest.mark.parametrize("operations", NOT_REPEATABLE.values(), ids=NOT_REPEATABLE)
-def test_a_patch_that_was_not_taken_up_is_repeated(client, live, operations, fault):
-    message = {"type": "INFO", "key": "first"}
-    task_id = live.add_task(messages=[message, {**message, "key": "second"}])
-    live.faults.add(fault, method="PATCH", times=2)
+def test_of_many_patches_nobody_knows_whether_they_can_be_repeated(client, live, talkative, operations):
+    live.faults.add(faults.RESET_AFTER, method="PATCH")
 
-    client.update_task_status(task_id, operations)
+    with pytest.raises(Unreachable):
+        client.update_task_status(talkative, operations)
 
-    assert len(live.received("PATCH")) == 3
     assert len(live.patches) == 1
 
 
-# Launching.
+@pytest.mark.parametrize("fault", [faults.RESET_AFTER, failing(is_applied=True)], ids=["a reset", "500"])
+def test_clearing_holds_though_the_service_closes_what_has_ended(client, live, fault):
+    live.quirks = Quirks(ended_are_closed=True)
+    task_id = live.add_task()
+    live.faults.add(fault, method="PATCH")
 
-
-@DOUBTS
-@pytest.mark.parametrize("kind", ["accounts", "entitlements"])
-def test_a_launch_that_may_have_happened_is_not_repeated(client, live, fault, kind):
-    source_id = live.add_source()
-    live.faults.add(fault, method="POST")
-
-    with pytest.raises((Unreachable, BadAnswer, ServerError)):
-        getattr(client, f"load_{kind}")(source_id, ACCOUNTS)
-
-    assert len(live.received("POST", ".*/load-")) == 1
-    assert len(live.launches) == fault.is_applied
+    assert client.clear(task_id, "ERROR").completion_status == "ERROR"
+    with pytest.raises(BadRequest):
+        client.clear(task_id, "ERROR")
 
 
 @REFUSALS
-@pytest.mark.parametrize("form", [bytes, io.BytesIO, "path", "open"])
-def test_a_launch_that_was_not_taken_up_is_repeated_with_the_whole_file(client, live, fault, form, tmp_path):
-    path = tmp_path / "accounts.csv"
-    path.write_bytes(ACCOUNTS)
-    live.faults.add(fault, method="POST", times=2)
+def test_a_patch_that_was_not_taken_up_is_repeated(client, live, talkative, fault):
+    live.faults.add(fault, method="PATCH")
 
-    with path.open("rb") as opened:
-        given = {"path": path, "open": opened}[form] if isinstance(form, str) else form(ACCOUNTS)
-        task = client.load_accounts(live.add_source(), given)
+    client.update_task_status(talkative, NOT_REPEATABLE["add to a list"])
 
-    (launch,) = live.launches
-    assert (launch.task_id, launch.content) == (task.id, ACCOUNTS)
-    assert len(live.received("POST", ".*/load-")) == 3
-
-
-class Pipe(io.BytesIO):
-    """A file that can be read once."""
-
-    def seekable(self):
-        return False
-
-    def seek(self, *_):
-        raise io.UnsupportedOperation("seek")
-
-    tell = seek
-
-
-def test_a_file_that_can_be_read_once_is_sent_whole(client, live):
-    source_id = live.add_source()
-    client.load_accounts(source_id, Pipe(ACCOUNTS))
-
-    live.faults.add(too_many(1), method="POST")
-    client.load_accounts(source_id, Pipe(ACCOUNTS))
-    live.revoke_tokens()
-    client.load_accounts(source_id, Pipe(ACCOUNTS))
-
-    assert [launch.content for launch in live.launches] == [ACCOUNTS] * 3
-
-
-def test_a_launch_whose_token_had_expired_sends_the_whole_file_again(client, live):
-    source_id = live.add_source()
-    client.load_accounts(source_id, io.BytesIO(ACCOUNTS))
-    live.revoke_tokens()
-
-    client.load_accounts(source_id, io.BytesIO(ACCOUNTS))
-
-    assert [launch.content for launch in live.launches] == [ACCOUNTS] * 2
+    assert len(live.received("PATCH")) == 2
+    assert len(live.patches) == 1
 
 
 # Answers of others.

@@ -169,7 +169,11 @@ async def test_a_server_that_never_answers_holds_an_asynchronous_script_up_for_a
 )
 def test_the_end_of_the_program_is_the_end_of_its_task(configured, installation, program, status, message):
     name = uuid.uuid4().hex
-    preamble = "import os, signal, sys, time, windlass; rows = windlass.track(sys.argv[1], [1, 2, 3])\n"
+    preamble = (
+        "import os, signal, sys, time, windlass\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # Which shells ignore for what runs behind them.\n"
+        "rows = windlass.track(sys.argv[1], [1, 2, 3])\n"
+    )
 
     run(preamble + program, configured, name)
 

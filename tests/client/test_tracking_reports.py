@@ -240,6 +240,17 @@ def test_a_report_whose_answer_was_lost_launches_the_task_once(scene, faults):
     assert sum(operation["path"] == "/launched" for *_, sent in scene.sent("PATCH") for operation in sent) == 1
 
 
+def test_after_a_lost_answer_there_is_one_look(scene):
+    scene.faults = [None, lost]
+
+    for number in range(9):
+        scene.go_on(until=number)
+        scene.progress.advance()
+
+    assert len(scene.sent("GET")) == 1
+    assert len(scene.sent("PATCH")) == 8
+
+
 def test_a_report_that_was_refused_for_now_is_repeated_without_a_look(scene):
     scene.faults = [None, refused(429)]
 

@@ -1,6 +1,7 @@
 """Waiting for tasks and watching them: by polling where the server can do no more, by its own means where it can."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from tests.client.live import faults
@@ -55,13 +56,14 @@ def test_who_waits_in_vain_is_told_how_far_it_was(client, server):
     server.change(task_id, percentComplete=40)
 
     with pytest.raises(WaitTimeout) as caught:
-        client.wait(task_id, timeout_s=1)
+        client.wait(task_id, timeout_s=0.1)
 
     assert isinstance(caught.value, TimeoutError)
     assert (caught.value.last.id, caught.value.last.percent_complete) == (task_id, 40)
     assert task_id in str(caught.value)
 
 
+@pytest.mark.parametrize("version", ["v2025"], indirect=True)  # An aggregation takes its time.
 @pytest.mark.parametrize("kind", ["accounts", "entitlements"])
 def test_an_aggregation_is_launched_and_waited_for(client, server, kind):
     task = client.launch_and_wait(server.add_source(), ACCOUNTS, kind=kind, timeout_s=60)
@@ -233,14 +235,15 @@ def test_an_unknown_word_ends_a_task_without_success(client, live, word):
 
 @on_live
 def test_a_watched_task_shows_each_change_once(client, live):
-    steps = [{}, {"progress": "A"}, {}, {}, {"progress": "B"}, *torn(reads=1), end("SUCCESS")]
-    task_id = live.add_task(script=steps)
+    steps = [{}, {"progress": "B"}, {}, {}, {"progress": "C"}, *torn(reads=1), end("SUCCESS", progress="Z")]
+    task_id = live.add_task(script=steps, progress="A")
 
-    seen = [(task.progress, task.completion_status) for task in client.watch(task_id, timeout_s=600)]
+    tasks = client.watch(task_id, timeout_s=600)
+    seen = [(task.progress, task.completed is not None, task.completion_status) for task in tasks]
 
-    assert [progress for progress, _ in seen if progress in "AB"] == ["A", "B"] or len(set(seen)) == len(seen)
-    assert seen[0] == ("Started", None)
-    assert seen[-1] == ("Completed", "SUCCESS")
+    assert len(set(seen)) == len(seen)
+    assert [progress for progress, *_ in seen] == sorted(progress for progress, *_ in seen)
+    assert (seen[0], seen[-1]) == (("A", False, None), ("Z", True, "SUCCESS"))
 
 
 @on_live
@@ -267,6 +270,34 @@ def test_changes_are_seen_by_polling(client, live, polling, version, streams_are
         (pending, "Half", "SUCCESS"),
         (made[0], "Started", "SUCCESS"),
     ]
+
+
+@on_live
+@pytest.mark.parametrize("passing", PASSING.values(), ids=PASSING)
+def test_watching_goes_on_through_faults(client, live, passing):
+    steps = [{}, {"progress": "B"}, *torn(reads=1), end("ERROR", progress="Z")]
+    task_id = live.add_task(script=steps, progress="A")
+    live.faults.add(*passing, method="GET", after=1)
+
+    tasks = client.watch(task_id, timeout_s=600)
+    seen = [(task.progress, task.completion_status) for task in tasks]
+
+    assert seen[-1] == ("Z", "ERROR")
+    assert [progress for progress, _ in seen] == sorted(progress for progress, _ in seen)
+    assert live.faults.is_spent
+
+
+@on_live
+@pytest.mark.parametrize("refusal", [too_many(40), unavailable()], ids=["a time", "no time"])
+@pytest.mark.parametrize("has_ids", [True, False])
+def test_watching_keeps_its_time_though_the_server_wants_peace(client, live, moments, refusal, has_ids):
+    task_id = live.add_task()
+    live.faults.add(refusal, times=1_000, after=4)
+
+    with suppress(ClientError):
+        list(client.watch(*([task_id] if has_ids else []), timeout_s=60))
+
+    assert sum(moments.paused) <= 60
 
 
 # Windlass: the server waits.

@@ -69,7 +69,7 @@ def test_every_exported_name_is_there(name):
     assert re.search(rf"`{name}\b", PAGE)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_every_operation_has_its_signature_and_its_result(name):
     assert f"`{signature(name, OPERATIONS[name])}` → `{result(OPERATIONS[name])}`\n" in section(name)
 

@@ -1,7 +1,6 @@
 """One request and its answer, with a token, and again where that may help. No I/O."""
 
 from collections.abc import Callable, Mapping
-from math import inf
 from typing import TypeVar
 
 import msgspec
@@ -30,24 +29,26 @@ class Session:
         return self._repetition.base_url
 
     def clock(self) -> float:
-        """Now, in seconds of the clock that `until` is told by."""
+        """Now, in seconds of the clock that `until` takes its time from."""
         return self._repetition.clock()
 
     def once(self) -> "Session":
         """The same without any repetition."""
         return Session(self.version, self._tokens, self._repetition.once(), self._headers)
 
-    def ask(
-        self, request: Request, read: Callable[[Answer], T], *, is_streamed: bool = False, until: float = inf
-    ) -> Conversation[T]:
-        """Send a request, and read its answer. Raises ApiError, BadAnswer, Unreachable; OutOfTime only with `until`."""
+    def until(self, ends_at: float) -> "Session":
+        """The same within a time, by its clock: where a further attempt would begin later, OutOfTime is raised."""
+        return Session(self.version, self._tokens, self._repetition.until(ends_at), self._headers)
+
+    def ask(self, request: Request, read: Callable[[Answer], T], *, is_streamed: bool = False) -> Conversation[T]:
+        """Send a request, and read its answer. Raises ApiError, BadAnswer, Unreachable; OutOfTime only `until` then."""
 
         def checked(answer: Answer) -> T:
             if answer.status >= 300 and answer.status != 304:
                 raise refusal(request, answer)
             return read(answer)
 
-        return self._repetition.attempt(request, lambda: self._sent(request, is_streamed), checked, until)
+        return self._repetition.attempt(request, lambda: self._sent(request, is_streamed), checked)
 
     def _sent(self, request: Request, is_streamed: bool) -> Conversation[Answer]:
         """One attempt; a second one with another token where the first token was refused."""

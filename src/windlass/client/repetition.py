@@ -19,8 +19,11 @@ _LONGEST_PAUSE_S = 8.0
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
 
-class OutOfTime(Exception):
-    """The time that was given for a request ended before its failures did. failure: the last of them."""
+class OutOfTime(ClientError):
+    """The time that was given ended before a request's failures did. failure: the last of them.
+
+    Whoever gave the time says what that means; no caller of a client sees this.
+    """
 
     def __init__(self, failure: ClientError) -> None:
         super().__init__(str(failure))
@@ -28,30 +31,46 @@ class OutOfTime(Exception):
 
 
 class Repetition:
-    """How often, and when. clock: seconds of some clock."""
+    """How often, and when. clock: seconds of some clock. ends_at: by it; no further attempt begins after that."""
 
     def __init__(
-        self, base_url: str, *, max_attempts: int, retry_after_cap_s: float, clock: Callable[[], float]
+        self,
+        base_url: str,
+        *,
+        max_attempts: int,
+        retry_after_cap_s: float,
+        clock: Callable[[], float],
+        ends_at: float = inf,
     ) -> None:
         self.base_url = base_url
         self.clock = clock
         self._max_attempts = max_attempts
         self._retry_after_cap_s = retry_after_cap_s
+        self._ends_at = ends_at
 
     def once(self) -> "Repetition":
         """The same without any repetition."""
-        return Repetition(self.base_url, max_attempts=1, retry_after_cap_s=self._retry_after_cap_s, clock=self.clock)
+        return self._with(max_attempts=1)
+
+    def until(self, ends_at: float) -> "Repetition":
+        """The same within a time."""
+        return self._with(ends_at=ends_at)
+
+    def _with(self, *, max_attempts: int | None = None, ends_at: float | None = None) -> "Repetition":
+        return Repetition(
+            self.base_url,
+            max_attempts=self._max_attempts if max_attempts is None else max_attempts,
+            retry_after_cap_s=self._retry_after_cap_s,
+            clock=self.clock,
+            ends_at=self._ends_at if ends_at is None else ends_at,
+        )
 
     def attempt(
-        self,
-        request: Request,
-        send: Callable[[], Conversation[Answer]],
-        read: Callable[[Answer], T],
-        until: float = inf,
+        self, request: Request, send: Callable[[], Conversation[Answer]], read: Callable[[Answer], T]
     ) -> Conversation[T]:
         """Send until the answer can be read, or the failure is one that no further attempt shall mend.
 
-        Raises what `read` raises, Unreachable, and OutOfTime where a further attempt would begin after `until`.
+        Raises what `read` raises, Unreachable, and OutOfTime.
         """
         for number in range(1, self._max_attempts + 1):
             failure: NoAnswer | ApiError | BadAnswer
@@ -69,7 +88,7 @@ class Repetition:
             pause_s = self._pause_s(failure, request, number)
             if pause_s is None:
                 break
-            if self.clock() + pause_s > until:
+            if self.clock() + pause_s > self._ends_at:
                 raise OutOfTime(self._told(failure, request))
             yield Pause(pause_s)
         raise self._told(failure, request)
@@ -102,4 +121,5 @@ class Repetition:
             return failure
         is_certain = failure.is_untaken or request.repeat is Repeat.ALWAYS
         doubt = "" if is_certain else " It may have been carried out all the same; look before you repeat it."
-        return Unreachable(f"{self.base_url} gave no answer to {request.method} {request.path}: {failure}.{doubt}")
+        reason = str(failure).rstrip(".")
+        return Unreachable(f"{self.base_url} gave no answer to {request.method} {request.path}: {reason}.{doubt}")

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from math import inf
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from windlass.client.answers import read_each, read_one
-from windlass.client.errors import PreconditionFailed
+from windlass.client.errors import BadRequest, PreconditionFailed
 from windlass.client.exchange import Session
 from windlass.client.filters import Filter
 from windlass.client.models import CompletionStatus, Headers, Page, TaskStatus, moment
@@ -23,13 +22,8 @@ _NEWEST_FIRST = "-created"  # Always said: a server that is not asked for an ord
 
 def get_task_status(session: Session, task_id: str) -> Conversation[TaskStatus]:
     """One task as it is now. Raises NotFound, also for one older than the server remembers."""
-    return read_task(session, task_id)
-
-
-def read_task(session: Session, task_id: str, until: float = inf) -> Conversation[TaskStatus]:
-    """One task as it is now. until: as for Session.ask."""
     request = Request(method="GET", path=path_of(session, task_id))
-    return session.ask(request, lambda answer: status_of(request, answer), until=until)
+    return session.ask(request, lambda answer: status_of(request, answer))
 
 
 def get_task_status_list(
@@ -100,7 +94,7 @@ def update_task_status(
     )
     try:
         return (yield from session.ask(request, lambda answer: status_of(request, answer)))
-    except PreconditionFailed as error:
+    except (PreconditionFailed, BadRequest) as error:
         if error.attempts > 1 and is_plain:
             task = yield from get_task_status(session, task_id)
             if _has(task, operations):

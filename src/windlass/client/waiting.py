@@ -78,6 +78,7 @@ def _wait(session: Session, task_id: str, timeout_s: float | None, *, grace_s: f
     """grace_s: for how long an unknown task may merely not be known yet."""
     began_at = session.clock()
     until = inf if timeout_s is None else began_at + timeout_s
+    session = session.until(until)
     task: TaskStatus | None = None
     pauses = Pauses()
     while True:
@@ -85,8 +86,8 @@ def _wait(session: Session, task_id: str, timeout_s: float | None, *, grace_s: f
         is_held = False
         try:
             changed, is_held = yield from _changed(session, task_id, None if task is None else task.etag, until)
-            task = changed or task
-            if changed is not None:
+            if changed is not None and changed != task:
+                task = changed
                 pauses.reset()
         except NotFound:
             if session.clock() > began_at + grace_s:
@@ -120,7 +121,7 @@ def _changed(
         is_held = patience_s > 0 and "preference-applied" in answer.headers
         return (None if answer.status == 304 else status_of(request, answer)), is_held
 
-    return session.ask(request, read, until=until)
+    return session.ask(request, read)
 
 
 def _timeout(task_id: str, timeout_s: float | None, task: TaskStatus | None) -> WaitTimeout:

@@ -16,11 +16,12 @@ from windlass.client.models import TaskStatus
 from windlass.client.paging import gather, iterate_pending
 from windlass.client.protocol import Conversation, Items, NoAnswer, Receive, Request, Stream
 from windlass.client.repetition import OutOfTime
-from windlass.client.tasks import get_task_status_list, path_of, read_task
+from windlass.client.tasks import get_task_status, get_task_status_list, path_of
 from windlass.client.waiting import LONGEST_PAUSE_S, Pauses
 
 _SILENCE_S = 45.0  # Three times the beat of Windlass's streams.
 _LAST_MOMENTS_S = 20.0  # Nearer to the end of the time than this, a stream could keep silent beyond it.
+_PAGE_SIZE = 250
 _IDS_AT_MOST = 100  # What a filter of 4 KiB holds.
 _ENDED_AT_MOST = 10_000
 _LONG_AGO = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
@@ -41,6 +42,7 @@ def watch(
     until = inf if timeout_s is None else session.clock() + timeout_s
     if task_ids and filters is not None:
         raise ValueError("watch takes either ids or a filter.")
+    session = session.until(until)
     watched = _These(session, task_ids) if task_ids else _Matching(session, filters)
     return _watch(session, watched, until)
 
@@ -55,7 +57,7 @@ def _watch(session: Session, watched: "_These | _Matching", until: float) -> Str
             has_events = has_events and until - session.clock() > _LAST_MOMENTS_S
             stream = (yield from _opened(session, watched.filters)) if has_events else None
             has_events = stream is not None
-            changed = watched.news((yield from watched.compare(until)))
+            changed = watched.news((yield from watched.compare()))
             if changed:
                 yield Items(changed)
                 pauses.reset()
@@ -158,11 +160,11 @@ class _These(_Known):
     def _left(self) -> list[str]:
         return [task_id for task_id in self._task_ids if task_id not in self._ended]
 
-    def compare(self, until: float) -> Conversation[list[TaskStatus]]:
+    def compare(self) -> Conversation[list[TaskStatus]]:
         """The present state of those that have not ended."""
         tasks: list[TaskStatus] = []
         for task_id in self._left():
-            tasks += [(yield from read_task(self._session, task_id, until))]
+            tasks += [(yield from get_task_status(self._session, task_id))]
         return tasks
 
     def end_early(self) -> None:
@@ -181,33 +183,34 @@ class _Matching(_Known):
         self.filters = filters
         self._newest: datetime | None = None
 
-    def compare(self, until: float) -> Conversation[list[TaskStatus]]:
+    def compare(self) -> Conversation[list[TaskStatus]]:
         """Those that are pending; from the second time on also those that have ended since the last time."""
         is_first = self._newest is None
         begun = yield from self._begun()
         pending = yield from gather(iterate_pending(self._session, filters=self.filters))
         if is_first:
+            self.news(task for task in begun if task.is_final)  # They ended before anybody watched.
             return pending
         for task_id in self._pending.keys() - {task.id for task in pending}:
             try:
-                begun.append((yield from read_task(self._session, task_id, until)))
+                begun.append((yield from get_task_status(self._session, task_id)))
             except NotFound:
                 del self._pending[task_id]  # Too old to be told.
         return [*pending, *begun]
 
     def _begun(self) -> Conversation[list[TaskStatus]]:
-        """The tasks that came into being since the last time, and a few before; the first time one at most."""
+        """The tasks that came into being since the last time, and a few before; the first time only these."""
         begun: list[TaskStatus] = []
         since = self._newest
-        limit = 250 if since else 1
         while True:
-            page = yield from get_task_status_list(self._session, offset=len(begun), limit=limit, filters=self.filters)
+            page = yield from get_task_status_list(self._session, offset=len(begun), filters=self.filters)
             begun += page
-            oldest = page[-1].created if page else None
-            if oldest is None or since is None or len(page) < limit or oldest < since - _LATE:
+            newest, oldest = (begun[0].created, begun[-1].created) if page else (None, None)
+            since = since or newest
+            if oldest is None or since is None or len(page) < _PAGE_SIZE or oldest < since - _LATE:
                 break
         created = [task.created for task in begun[:1] if task.created]
-        self._newest = max([*created, since or _LONG_AGO])
+        self._newest = max([*created, self._newest or _LONG_AGO])
         return begun
 
     def end_early(self) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.client.live.connections import Answer, Delivery, Ending, Request
 
@@ -81,6 +81,31 @@ OTHER_JSON = Fault(Answer(200, b'"be patient"', JSON))
 # Nothing is wrong with the answer: it comes in chunks, or is the connection's last, of which nobody is told.
 CHUNKED = Fault(is_applied=True, is_chunked=True)
 LAST_OF_CONNECTION = Fault(is_applied=True, ending=Ending.CLOSED)
+
+# What passes by itself; whether the deed was done is unknown in all of them.
+DOUBTFUL = {
+    "reset before": RESET_BEFORE,
+    "reset after": RESET_AFTER,
+    "closed before": CLOSED_BEFORE,
+    "closed after": CLOSED_AFTER,
+    "silence before": HELD_BEFORE,
+    "silence after": HELD_AFTER,
+    "cut": CUT,
+    "cut by a reset": CUT_BY_RESET,
+    "cut within chunks": CUT_CHUNKED,
+    "cut before the body": NO_BODY,
+    "silence within": HELD_WITHIN,
+    "500": failing(500),
+    "500 after": failing(500, is_applied=True),
+    "502, a page": BAD_GATEWAY,
+    "503 without a time": unavailable(),
+    "504": failing(504),
+    "a broken compression": Fault(Answer(200, b"{}", {**JSON, "Content-Encoding": "gzip"}), is_applied=True),
+    "an empty body": replace(EMPTY, is_applied=True),
+}
+# Here the server says that it has not even begun.
+UNTAKEN = {"429": too_many(), "429 with a time": too_many(3), "503 with a time": unavailable(3)}
+PASSING = DOUBTFUL | UNTAKEN
 
 
 @dataclass

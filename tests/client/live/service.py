@@ -316,6 +316,8 @@ class LiveService:
         if not all(CHANGEABLE.fullmatch(one["path"]) or one["op"] == "test" for one in operations):
             raise Refused(400, "A path cannot be changed.")
         task = self._task(task_id)
+        if self.quirks.ended_are_closed and not task.is_pending:
+            raise Refused(400, "The task has ended.")
         try:
             changed = jsonpatch.JsonPatch(operations).apply(task.document)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:

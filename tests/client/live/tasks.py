@@ -28,7 +28,7 @@ def end(status: str, **members: Any) -> Step:
     """The step that ends a task."""
     done = status.upper() in {"SUCCESS", "WARNING"}
     progress = {"percentComplete": 100, "progress": "Completed"} if done else {}
-    return {"completed": instant(now()), "completionStatus": status, **progress, **members}
+    return {"completed": instant(now()), "completionStatus": status.upper(), **progress, **members}
 
 
 def torn(*, reads: int = 2) -> list[Step]:
@@ -104,6 +104,7 @@ class Quirks:
 
     overlay, missing: members that every task status is shown with and without.
     hidden_reads: how often a task that was just launched is not found by its id.
+    ended_are_closed: a task that has ended is changed no more, not even to what it is already.
     streams_are_refused: whoever would rather have event streams gets 406, else JSON like anybody.
     """
 
@@ -111,6 +112,7 @@ class Quirks:
     has_epoch_created: bool = True
     has_empty_204: bool = True
     streams_are_refused: bool = False
+    ended_are_closed: bool = False
     hidden_reads: int = 0
     overlay: Mapping[str, Any] = field(default_factory=lambda: {"pod": "stg01", "org": None})
     missing: Collection[str] = ()
