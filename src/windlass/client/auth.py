@@ -14,6 +14,7 @@ from windlass.client.errors import ApiError, BadAnswer, ConfigurationError, Wron
 from windlass.client.protocol import Answer, Conversation, Exclusively, Request, Send
 from windlass.client.repetition import Repetition
 
+_ELSEWHERE = frozenset({404, 405})
 _MARGIN = 0.1  # Of a token's life, in which it is renewed already …
 _MARGIN_AT_MOST_S = 60.0  # … and no more than this.
 
@@ -77,6 +78,10 @@ class Tokens:
             return answer
 
         def read(answer: Answer) -> Mapping[str, object]:
+            if answer.status in _ELSEWHERE:
+                raise ConfigurationError(
+                    f"{repetition.base_url}/oauth/token is not there ({answer.status}); is the base URL right?"
+                )
             if answer.status != 200:
                 raise _rejected(refusal(request, answer), credentials, repetition.base_url)
             return read_one(request, answer, read_object)

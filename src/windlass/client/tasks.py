@@ -22,7 +22,7 @@ _NEWEST_FIRST = "-created"  # Always said: a server that is not asked for an ord
 
 def get_task_status(session: Session, task_id: str) -> Conversation[TaskStatus]:
     """One task as it is now. Raises NotFound, also for one older than the server remembers."""
-    request = Request(method="GET", path=path_of(session, task_id))
+    request = Request(method="GET", path=task_path(session, task_id))
     return session.ask(request, lambda answer: status_of(request, answer))
 
 
@@ -42,7 +42,7 @@ def get_task_status_list(
     """
     request = Request(
         method="GET",
-        path=path_of(session),
+        path=list_path(session),
         query=_query(offset, limit, count, filters, sorters or _NEWEST_FIRST),
     )
     return session.ask(request, lambda answer: page_of(request, answer))
@@ -84,7 +84,7 @@ def update_task_status(
     is_plain = all(operation.get("op") == "replace" for operation in operations)
     request = Request(
         method="PATCH",
-        path=path_of(session, task_id),
+        path=task_path(session, task_id),
         headers={
             "Content-Type": "application/json-patch+json",
             **({} if if_match is None else {"If-Match": if_match}),
@@ -123,13 +123,20 @@ def clear(
     )
 
 
-def path_of(session: Session, task_id: str | None = None, below: str = "") -> str:
-    """The path of the tasks, or of one."""
-    return session.version.path.format("task-status") + (below if task_id is None else f"/{quoted(task_id)}")
+def list_path(session: Session) -> str:
+    """The path of all tasks."""
+    return session.version.path.format("task-status")
+
+
+def task_path(session: Session, task_id: str) -> str:
+    """The path of one task. Raises ValueError, TypeError for what is no id."""
+    return f"{list_path(session)}/{quoted(task_id)}"
 
 
 def quoted(given_id: str) -> str:
-    """An id as part of a path. Raises ValueError for none, which would be the path of them all."""
+    """An id as part of a path. Raises ValueError for none, which would make the path that of them all, TypeError."""
+    if not isinstance(given_id, str):
+        raise TypeError(f"The id is {given_id!r}; it must be text.")
     if not given_id:
         raise ValueError("The id is empty.")
     return quote(given_id, safe="")
@@ -175,9 +182,11 @@ def _same(found: Any, wanted: Any) -> bool:
 def _pending(session: Session, method: str, offset: int, limit: int, count: bool) -> Request:
     if session.version.has_pending:
         return Request(
-            method=method, path=path_of(session, below="/pending-tasks"), query=_query(offset, limit, count, None, None)
+            method=method, path=f"{list_path(session)}/pending-tasks", query=_query(offset, limit, count, None, None)
         )
-    return Request(method=method, path=path_of(session), query=_query(offset, limit, count, IS_PENDING, _NEWEST_FIRST))
+    return Request(
+        method=method, path=list_path(session), query=_query(offset, limit, count, IS_PENDING, _NEWEST_FIRST)
+    )
 
 
 def _query(offset: int, limit: int, count: bool, filters: str | Filter | None, sorters: str | None) -> dict[str, str]:

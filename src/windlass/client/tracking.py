@@ -77,6 +77,8 @@ class Progress:
 
     def say(self, text: str, kind: Literal["INFO", "WARN", "ERROR"] = "INFO") -> None:
         """Add a message to the task, which keeps the last hundred. After one of kind WARN a good end is a WARNING."""
+        if kind not in MessageType.__members__:
+            raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(MessageType.__members__)}.")
         message = {
             "type": MessageType(kind),
             "key": "windlass_track",

@@ -136,6 +136,7 @@ class Sender:
             response = self._http.send(request, stream=step.is_streamed)
             if not step.is_streamed:
                 return _answer(response, response.content)
+            streams.close()  # A conversation listens to one stream at a time.
             streams.callback(response.close)
             if _has_events(response):
                 return _answer(response, b"", response.iter_bytes())
@@ -215,6 +216,7 @@ class AsyncSender:
             response = await self._http.send(request, stream=step.is_streamed)
             if not step.is_streamed:
                 return _answer(response, response.content)
+            await streams.aclose()  # A conversation listens to one stream at a time.
             streams.push_async_callback(response.aclose)
             if _has_events(response):
                 return _answer(response, b"", response.aiter_bytes())

@@ -7,19 +7,21 @@ from math import inf
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from windlass.client.errors import NotFound, WaitTimeout
+from windlass.client.errors import BadAnswer, NotFound, ServerError, Unreachable, WaitTimeout
 from windlass.client.exchange import Session
 from windlass.client.launches import OnProgress, load_accounts, load_entitlements
 from windlass.client.models import TaskStatus
 from windlass.client.protocol import Answer, Conversation, Pause, Request
 from windlass.client.repetition import OutOfTime
-from windlass.client.tasks import path_of, status_of
+from windlass.client.tasks import status_of, task_path
 
 SHORTEST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 _GROWTH = 1.5
 _SERVER_WAITS_S = 25  # Below the half minute after which many a proxy gives up.
 _GRACE_S = 10.0
+OUTAGE_S = 300.0  # A server that has answered once may be away for so long, as when it is started anew.
+OUTAGES = (Unreachable, ServerError, BadAnswer)
 _BETWEEN_CHANGES_S = 0.2  # A task that reports often would else use up the rate limit.
 
 
@@ -41,7 +43,7 @@ class Pauses:
 
 
 def wait(session: Session, task_id: str, timeout_s: float | None = None) -> Conversation[TaskStatus]:
-    """The task once it has ended, however it ended.
+    """The task once it has ended, however it ended. Outages of some minutes are waited out.
 
     timeout_s: in seconds; without it, as long as it takes. Raises WaitTimeout with the last state, NotFound.
     """
@@ -80,6 +82,7 @@ def _wait(session: Session, task_id: str, timeout_s: float | None, *, grace_s: f
     until = inf if timeout_s is None else began_at + timeout_s
     session = session.until(until)
     task: TaskStatus | None = None
+    heard_at = began_at
     pauses = Pauses()
     while True:
         asked_at = session.clock()
@@ -94,6 +97,11 @@ def _wait(session: Session, task_id: str, timeout_s: float | None, *, grace_s: f
                 raise
         except OutOfTime as error:
             raise _timeout(task_id, timeout_s, task) from error.failure
+        except OUTAGES:
+            if task is None or session.clock() > heard_at + OUTAGE_S:
+                raise
+        else:
+            heard_at = session.clock()
         if task is not None and task.is_final:
             return task
         left_s = until - session.clock()
@@ -112,7 +120,7 @@ def _changed(
     patience_s = int(max(0.0, min(_SERVER_WAITS_S, until - session.clock())))
     request = Request(
         method="GET",
-        path=path_of(session, task_id),
+        path=task_path(session, task_id),
         headers={"Prefer": f"wait={patience_s}", **({"If-None-Match": etag} if etag else {})},
         timeout_s=patience_s + 15.0,
     )

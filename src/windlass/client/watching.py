@@ -16,8 +16,8 @@ from windlass.client.models import TaskStatus
 from windlass.client.paging import gather, iterate_pending
 from windlass.client.protocol import Conversation, Items, NoAnswer, Receive, Request, Stream
 from windlass.client.repetition import OutOfTime
-from windlass.client.tasks import get_task_status, get_task_status_list, path_of
-from windlass.client.waiting import LONGEST_PAUSE_S, Pauses
+from windlass.client.tasks import get_task_status, get_task_status_list, list_path
+from windlass.client.waiting import LONGEST_PAUSE_S, OUTAGE_S, OUTAGES, Pauses
 
 _SILENCE_S = 45.0  # Three times the beat of Windlass's streams.
 _LAST_MOMENTS_S = 20.0  # Nearer to the end of the time than this, a stream could keep silent beyond it.
@@ -51,13 +51,20 @@ def _watch(session: Session, watched: "_These | _Matching", until: float) -> Str
     """Compare once, then listen to events for as long as there are any; where there are none, compare again."""
     pauses = Pauses()
     has_events = True
+    heard_at: float | None = None
     try:
         while True:
-            # Listening begins before comparing, so that nothing can change unseen between the two.
-            has_events = has_events and until - session.clock() > _LAST_MOMENTS_S
-            stream = (yield from _opened(session, watched.filters)) if has_events else None
+            try:
+                # Listening begins before comparing, so that nothing can change unseen between the two.
+                has_events = has_events and until - session.clock() > _LAST_MOMENTS_S
+                stream = (yield from _opened(session, watched.filters)) if has_events else None
+                changed = watched.news((yield from watched.compare()))
+            except OUTAGES:
+                if heard_at is None or session.clock() > heard_at + OUTAGE_S:
+                    raise
+                yield pauses.pause(until - session.clock())
+                continue
             has_events = stream is not None
-            changed = watched.news((yield from watched.compare()))
             if changed:
                 yield Items(changed)
                 pauses.reset()
@@ -66,6 +73,7 @@ def _watch(session: Session, watched: "_These | _Matching", until: float) -> Str
                 yield from _heard(session, watched, stream, until)
                 if session.clock() > opened_at + LONGEST_PAUSE_S:
                     pauses.reset()
+            heard_at = session.clock()
             if watched.is_over:
                 return
             if session.clock() >= until:
@@ -79,7 +87,7 @@ def _opened(session: Session, filters: str | Filter | None) -> Conversation[obje
     """A stream of the server's events; None where it has none."""
     request = Request(
         method="GET",
-        path=path_of(session),
+        path=list_path(session),
         query={} if filters is None else {"filters": str(filters)},
         headers={"Accept": "text/event-stream, application/json;q=0.5"},
         timeout_s=_SILENCE_S,
