@@ -215,3 +215,12 @@ def test_moments_are_read_in_any_form(connect, live, created):
 
     assert task.created.timestamp() == 1718000000
     assert task.created.tzinfo is not None
+
+
+@pytest.mark.parametrize("operation", ["get_task_status", "wait", "cancel", "clear"])
+@pytest.mark.parametrize(("given", "error"), [(None, TypeError), (["a"], TypeError), ("", ValueError)])
+def test_what_is_no_id_is_told_before_anything_is_asked(client, live, operation, given, error):
+    with pytest.raises(error, match="The id is"):
+        getattr(client, operation)(given)
+
+    assert live.received() == []

@@ -12,7 +12,7 @@ from tests.client.live import faults
 from tests.client.live.connections import Answer
 from tests.client.live.faults import JSON, Fault, failing, too_many, unavailable
 
-from windlass.client.errors import BadAnswer, ClientError, Unauthorized, WrongCredentials
+from windlass.client.errors import BadAnswer, ClientError, ConfigurationError, Unauthorized, WrongCredentials
 
 MANY = 30
 EXPIRED = Fault(Answer(401, b'{"error":"JWT validation failed: JWT is expired"}', JSON))
@@ -223,3 +223,11 @@ def test_who_gives_up_while_fetching_a_token_holds_up_nobody(client, live, task_
         return await client._target.get_task_status(task_id)
 
     assert client._portal.call(give_up).id == task_id
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_base_url_that_has_no_token_endpoint_is_told_as_such(client, live, task_id, status):
+    live.faults.add(failing(status), path="/oauth/token")
+
+    with pytest.raises(ConfigurationError, match="is the base URL right"):
+        client.get_task_status(task_id)

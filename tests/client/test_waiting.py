@@ -8,7 +8,7 @@ from tests.client.live import faults
 from tests.client.live.faults import failing, too_many, unavailable
 from tests.client.live.tasks import Quirks, end, torn
 
-from windlass.client.errors import ClientError, NotFound, WaitTimeout
+from windlass.client.errors import ClientError, NotFound, Unreachable, WaitTimeout
 
 ACCOUNTS = b"id,name\n1,Ada\n2,Grace\n"
 LONGEST_PAUSE_S = 10
@@ -178,6 +178,41 @@ def test_waiting_goes_on_through_faults(client, live, passing):
 
     assert client.wait(task_id, 600).completion_status == "ERROR"
     assert live.faults.is_spent
+
+
+@on_live
+@pytest.mark.parametrize("is_watched", [False, True], ids=["wait", "watch"])
+@pytest.mark.parametrize("fault", [faults.RESET_BEFORE, unavailable(), faults.HTML_PAGE], ids=["away", "503", "a page"])
+def test_an_outage_of_minutes_is_waited_out(client, live, moments, fault, is_watched):
+    task_id = live.add_task(script=[{}] * 4 + [end("SUCCESS")])
+    live.faults.add(fault, times=12, method="GET", after=2)
+
+    ended = list(client.watch(task_id))[-1] if is_watched else client.wait(task_id)
+
+    assert ended.completion_status == "SUCCESS"
+    assert live.faults.is_spent
+
+
+@on_live
+@pytest.mark.parametrize("is_watched", [False, True], ids=["wait", "watch"])
+def test_an_outage_that_does_not_end_is_told_though_no_time_was_given(client, live, moments, is_watched):
+    task_id = live.add_task()
+    live.faults.add(faults.RESET_BEFORE, times=100_000, method="GET", after=3)
+
+    with pytest.raises(Unreachable):
+        list(client.watch(task_id)) if is_watched else client.wait(task_id)
+
+    assert 300 <= sum(moments.paused) <= 400
+
+
+@on_live
+def test_a_server_that_never_answered_is_not_waited_for(client, live, moments):
+    live.faults.add(faults.RESET_BEFORE, times=100_000, method="GET")
+
+    with pytest.raises(Unreachable):
+        client.wait(live.add_task())
+
+    assert sum(moments.paused) <= 20
 
 
 @on_live
