@@ -38,7 +38,7 @@ def demo() -> list[Text]:
 def tasks() -> list[Text]:
     """What `windlass task list` and `watch` show of a server that is at work."""
     with folder() as place, serving(place) as variables:
-        run(variables, "sample", "--tasks", "40", "--pending", "4")
+        run(variables, "sample", "--tasks", "40", "--pending", "6")
         people = Path(place, "people.csv")
         people.write_text("id,name\n" + "".join(f"{number},Somebody {number}\n" for number in range(_ROWS)))
         Path(place, "damaged.csv").write_text("number,name\n1,Ada\n")
@@ -49,7 +49,7 @@ def tasks() -> list[Text]:
             source_id = re.search(r"\b[0-9a-f]{32}\b", made)
             assert source_id is not None
             run(variables, "source", "load-accounts", source_id[0])
-        watching = Terminal(["task", "watch"], variables, _WIDTH, 17)
+        watching = Terminal(["task", "watch"], variables, _WIDTH, 19)
         watching.until(r"running [3-9]\d % .*HR feed")
         watched = seen(watching)
         watching.type("q")

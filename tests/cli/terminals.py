@@ -10,12 +10,16 @@ import pyte
 
 
 class Terminal:
-    """A program in a terminal of a given size; what it printed is drawn on a screen that can be read."""
+    """A program in a terminal of a given size; what it printed is drawn on a screen that can be read.
+
+    raw: what it printed. is_echoing: whether it left the terminal so that what is typed is shown, once it has ended.
+    """
 
     def __init__(self, arguments: Sequence[str], environment: dict[str, str], columns: int, lines: int) -> None:
         self.screen = pyte.HistoryScreen(columns, lines, history=10_000, ratio=0.5)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = b""
+        self.is_echoing: bool | None = None
         self._program = pexpect.spawn(
             sys.executable, ["-m", "windlass", *arguments], env=environment, dimensions=(lines, columns), timeout=60
         )
@@ -61,6 +65,7 @@ class Terminal:
             self._read(0.2)
         while self._read(0.0):
             pass
+        self.is_echoing = self._program.getecho()
         self._program.close()
         return int(self._program.exitstatus if self._program.exitstatus is not None else -self._program.signalstatus)
 

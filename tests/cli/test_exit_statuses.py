@@ -25,7 +25,8 @@ def test_help_and_reference_have_every_status(windlass):
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("tsk",), 2, "No such command 'tsk'"),
+        (("tsk",), 2, "Did you mean 'task'?"),
+        (("task", "lst"), 2, "Did you mean 'list'?"),
         (("sample", "--task", "3"), 2, "Did you mean '--tasks'?"),
         (("source", "lisst"), 2, "Did you mean 'list'?"),
         (("source", "create", " ", "--connector", "unix"), 4, "name is empty"),

@@ -73,7 +73,9 @@ def test_colours_can_be_forced_into_a_pipe(windlass, source):
 
 
 def test_a_table_in_a_pipe_is_as_wide_as_it_needs(windlass, source):
-    assert source["id"] in windlass("source", "list", "-o", "table", COLUMNS="20").stdout
+    listed = windlass("source", "list", "-o", "table", COLUMNS="20").stdout
+
+    assert {source["id"], "delimited", "id_column=a,b"} <= set(listed.split())
 
 
 def test_what_would_steer_a_terminal_is_spelled_out(terminal, windlass, tmp_path):

@@ -57,6 +57,16 @@ def test_tasks_are_found_in_every_version(task, ids, version, flags, found):
     assert [names[task_id] for task_id in listed.ids] == found, listed.stderr
 
 
+@pytest.mark.parametrize("version", ["beta", "v2025"])
+def test_one_that_ends_while_the_lists_are_read_is_told_once_as_it_was_last(task, live, version):
+    ends = live.add_task(script=[end("ERROR")])
+    live.add_task("SUCCESS")
+
+    listed = task("list", "--status", "pending,error", "--api-version", version)
+
+    assert [(each["id"], each["completionStatus"]) for each in listed.objects] == [(ends, "ERROR")]
+
+
 def test_statuses_are_in_capitals_whatever_the_server_writes(task, ids):
     listed = task("list", "--status", "success").objects
     as_it_is = json.loads(task("get", ids["success"]).stdout)

@@ -42,6 +42,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(terminal, sail, office):
     watching.interrupt()
 
     assert watching.wait() == 130
+    assert watching.is_echoing
     assert watching.raw.rstrip().rindex(b"\x1b[?1049l") > watching.raw.index(b"\x1b[?1049h")
     assert b"\x1b[?25h" in watching.raw
     assert "Traceback" not in watching.text
@@ -82,7 +83,8 @@ def piped(sail):
     def start(*flags: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "windlass", "task", "watch", *flags]
         pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command, env=os.environ | sail, stdout=pipe, stderr=pipe, text=True))
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | sail
+        started.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True))
         return started[-1]
 
     yield start

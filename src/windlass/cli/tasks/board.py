@@ -33,6 +33,11 @@ class Board:
         self._ended: deque[TaskStatus] = deque(maxlen=_REMEMBERED)
         self._ends: Counter[str] = Counter()
 
+    @property
+    def is_empty(self) -> bool:
+        """No task was ever on it."""
+        return not self._pending and not self._ended
+
     def recall(self, tasks: Sequence[TaskStatus]) -> None:
         """Show tasks that ended before, newest first; they are not counted."""
         with self._lock:

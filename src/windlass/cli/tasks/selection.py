@@ -130,7 +130,7 @@ class Selection:
         return reduce(and_, conditions) if conditions else None
 
     def _parts(self, version: str) -> "list[_Part]":
-        """The lists that hold the tasks between them."""
+        """The lists that hold the tasks between them: one, or that of ended tasks and that of pending ones."""
         ended = sorted(self.statuses - {PENDING})
         lists_pending = version_of(version).lists_pending
         if not self.statuses and lists_pending:
@@ -146,13 +146,19 @@ class Selection:
         return parts
 
     def _read(self, client: "Client") -> Iterator[TaskStatus]:
-        """All tasks that the server finds, in order, each once: one that ends between two readings, too."""
-        streams = [self._part(client, part) for part in self._parts(client.version)]
-        if len(streams) == 1:
-            yield from streams[0]
+        """All tasks that the server finds, in order, each once.
+
+        Pending tasks are read before those that have ended, so that one that ends in between is not missed but found
+        twice; it is told as it was found last.
+        """
+        parts = self._parts(client.version)
+        if len(parts) == 1:
+            yield from self._part(client, parts[0])
             return
+        ended, pending = parts
+        waiting = list(self._part(client, pending))
         seen: set[str] = set()
-        for status in merge(*streams, key=_created, reverse=not self.is_ascending):
+        for status in merge(self._part(client, ended), waiting, key=_created, reverse=not self.is_ascending):
             if status.id not in seen:
                 seen.add(status.id)
                 yield status

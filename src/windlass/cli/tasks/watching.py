@@ -81,7 +81,8 @@ def _show(client: "Client", task_ids: tuple[str, ...], selection: Selection) -> 
             for status in _changes(client, task_ids, selection):
                 board.add(status)
     finally:
-        out().print(board.drawn(out().size))  # What was last seen stays when the live table is gone.
+        if not board.is_empty:
+            out().print(board.drawn(out().size))  # What was last seen stays when the live table is gone.
 
 
 def _recall(client: "Client", selection: Selection, board: "Board") -> None:
