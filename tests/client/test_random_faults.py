@@ -108,6 +108,7 @@ class Deeds:
 DEEDS = ["read", "list", "replace", "add", "clear", "launch", "lose_token"]
 
 
+@pytest.mark.hypothesis  # The client and the service are the test's, not each example's.
 def test_no_answer_is_wrong_and_nothing_is_lost_or_done_twice(client, live, moments):
     @given(plans=PLANS, deeds=st.lists(st.sampled_from(DEEDS), min_size=1, max_size=8))
     def check(plans, deeds):
