@@ -88,7 +88,9 @@ def test_one_process_admits_exactly_the_limit_and_other_clients_and_versions_are
     client, other = connect(serving("")), connect(serving(""))
     started = time.monotonic()
     found = statuses(client, 150, at_once=8)
-    others = [statuses(client, 20, f"{version.at('task-status')}") for version in VERSIONS[2:] if version.name != "v2025"]
+    others = [
+        statuses(client, 20, f"{version.at('task-status')}") for version in VERSIONS[2:] if version.name != "v2025"
+    ]
 
     if time.monotonic() - started < WINDOW_S:
         assert found == {200: LIMIT, 429: 50}

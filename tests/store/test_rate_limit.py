@@ -9,6 +9,8 @@ from windlass.server.errors import TooManyRequests
 from windlass.server.service.rate_limit import FAILURES, FailureLimit, RequestLimit
 from windlass.server.store.permits import PermitStore
 
+RATE = Rate(100, 10)
+
 
 class Time:
     """Time, as it passes for processes and, by their shared table, for the database."""
@@ -60,7 +62,7 @@ def store(application, time):
 @pytest.fixture
 def process(store, time):
     """Makes the limit of one more process."""
-    return lambda rate=Rate(100, 10): RequestLimit(store, rate, clock=time.clock)
+    return lambda rate=RATE: RequestLimit(store, rate, clock=time.clock)
 
 
 @pytest.fixture
