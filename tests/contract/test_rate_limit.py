@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -60,8 +61,7 @@ def connect(installation):
 def statuses(client, requests, path=LIST, at_once=1):
     """How often each status was answered."""
     with ThreadPoolExecutor(at_once) as threads:
-        found = list(threads.map(lambda _: client.get(path, params={"limit": 1}).status_code, range(requests)))
-    return {status: found.count(status) for status in found}
+        return Counter(threads.map(lambda _: client.get(path, params={"limit": 1}).status_code, range(requests)))
 
 
 def filled(client, path=LIST):
@@ -79,9 +79,9 @@ def test_by_default_a_thousand_requests_to_two_processes_are_admitted_as_one_lim
         found = list(threads.map(lambda client: statuses(client, 500, at_once=4), (first, second)))
 
     windows = 1 + (time.monotonic() - started) // WINDOW_S  # One, unless the machine is slow.
-    admitted = sum(each[200] for each in found)
-    assert admitted + sum(each[429] for each in found) == 1000
-    assert LIMIT <= admitted <= LIMIT * windows
+    total = found[0] + found[1]
+    assert total.keys() == {200, 429}
+    assert LIMIT <= total[200] <= LIMIT * windows
 
 
 def test_one_process_admits_exactly_the_limit_and_other_clients_and_versions_are_unaffected(serving, connect):
@@ -112,7 +112,7 @@ def test_a_refusal_is_the_wires_own_and_says_when_to_come_back(serving, connect)
 
 
 def test_who_comes_back_when_told_is_admitted(serving, connect):
-    client = connect(serving("5/1s"))
+    client = connect(serving("1/1s"))
     answer = next(answer for answer in iter(lambda: client.get(LIST), None) if answer.status_code == 429)
     assert answer.headers["Retry-After"] == "1"
 
