@@ -120,6 +120,7 @@ class Server:
 def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
     """The environment of commands that work on the test's database."""
     return os.environ | {
+        "WINDLASS_RATE_LIMIT": "off",
         "WINDLASS_DATABASE_URL": database_url,
         "WINDLASS_DATA_DIR": str(tmp_path),
         "WINDLASS_KEY_FILE": str(tmp_path / "key"),

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from windlass.server.model.principal import ALL_SCOPES, UserLevel
 from windlass.server.store import embedded
 
 _TOKEN_LIFETIME_S = 7_200
+_COUNTED = "99999/1s"  # More than anybody asks for, and taken ten at a time like any other limit.
 # The least that a durable patch must do to a task.
 _UPDATE = "UPDATE task SET modified = $2, document = $3, version = version + 1 WHERE id = $1 RETURNING version"
 
@@ -35,12 +37,14 @@ class Store:
 
     credentials: client id and secret that the token was issued for; task_id: of a task that has ended.
     pending: ids of tasks that are nobody's; bare: what each operation comes down to, by its name.
-    port, ready_s, pid: of `windlass serve`, and bare_port: of the bare server, while they are running.
+    port, ready_s, pid: of `windlass serve`; limited_port: of one that counts requests, and refuses none; bare_port:
+    of the bare server; while they are running.
     """
 
     port: int
     ready_s: float
     pid: int
+    limited_port: int
     bare_port: int
 
     def __init__(self, tasks: int, folder: Path, database_url: str) -> None:
@@ -68,7 +72,8 @@ class Store:
 
     async def _inside(self, use: Callable[[app.Application, int], Awaitable[None]]) -> None:
         """Work with a server in this process, where one can see what it does."""
-        settings = Settings.load({"WINDLASS_TOKEN_LIFETIME_S": str(_TOKEN_LIFETIME_S)}, data_dir=self.folder)
+        variables = {"WINDLASS_TOKEN_LIFETIME_S": str(_TOKEN_LIFETIME_S), "WINDLASS_RATE_LIMIT": "off"}
+        settings = Settings.load(variables, data_dir=self.folder)
         ready: asyncio.Future[tuple[app.Application, str]] = asyncio.get_running_loop().create_future()
         stop = asyncio.Event()
         serving = asyncio.create_task(
@@ -170,16 +175,20 @@ class Store:
     @contextmanager
     def running(self) -> Iterator[None]:
         """The servers of this store, as long as the context lasts."""
-        serve = [sys.executable, "-m", "windlass", "serve", "--dev", "--port", "0", "--data-dir", str(self.folder)]
+        serve = [sys.executable, "-m", "windlass", "serve", "--port", "0", "--data-dir", str(self.folder)]
         bare = [sys.executable, "-m", "bench.api.bare_server"]
         log = self.folder / "serve.log"
         started = time.monotonic()
-        with log.open("wb") as errors, _process(serve, errors) as server:
+        with log.open("wb") as errors, _process([*serve, "--dev"], errors) as server:
             line = server.stdout.readline().decode()
             if not line:
                 raise RuntimeError(log.read_text())
             self.port, self.ready_s, self.pid = _port(line), time.monotonic() - started, server.pid
-            with _process(bare) as bare_server:
+            with (
+                _process([*serve, "--no-worker"], errors, WINDLASS_RATE_LIMIT=_COUNTED) as limited,
+                _process(bare) as bare_server,
+            ):
+                self.limited_port = _port(limited.stdout.readline().decode())
                 bare_server.stdin.write(pickle.dumps((self.database_url, self.bare)))
                 bare_server.stdin.close()
                 self.bare_port = int(bare_server.stdout.readline())
@@ -187,8 +196,12 @@ class Store:
 
 
 @contextmanager
-def _process(command: list[str], errors: IO[bytes] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors) as process:
+def _process(
+    command: list[str], errors: IO[bytes] | None = None, **variables: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=os.environ | variables
+    ) as process:
         try:
             yield process
         finally:

@@ -4,7 +4,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from statistics import median, quantiles
+from statistics import mean, median, quantiles
 
 import asyncpg
 from rich.table import Table
@@ -21,10 +21,13 @@ async def measure(stores: list[Store], rounds: int, *, is_awake: bool) -> Table:
     """A table of medians."""
     measured = [one for store in stores for one in await _measured(store)]
     beside: dict[Store, list[float]] = defaultdict(list)
+    counted: dict[Store, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     for _ in range(rounds * _TURNS):
         for one in measured:
             await one.turn()
         for store in stores:
+            for means, port in zip(counted[store], (store.limited_port, store.port), strict=True):
+                means.append(mean(times(port, store.requests(OPERATIONS[0]), OPERATIONS[0].calls)))
             with _counting(store):
                 beside[store] += times(store.port, store.requests(OPERATIONS[0]), OPERATIONS[0].calls)
     table = Table(
@@ -38,6 +41,9 @@ async def measure(stores: list[Store], rounds: int, *, is_awake: bool) -> Table:
         middle, slow = median(beside[store]), quantiles(beside[store], n=100)[-1]
         table.add_row(f"{store.tasks:,}", "get, beside counts", f"{middle * 1e3:.3f}")
         table.add_row(f"{store.tasks:,}", "99 of 100 of these", f"{slow * 1e3:.3f}")
+        limited, unlimited = map(median, counted[store])
+        table.add_row(f"{store.tasks:,}", "get, limited: mean", f"{limited * 1e3:.3f}")
+        table.add_row(f"{store.tasks:,}", "times that without", f"{limited / unlimited:.2f}")
     return table
 
 

@@ -50,7 +50,10 @@ def test_a_database_that_does_not_answer_is_one_clear_sentence(windlass):
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("name", "value"), [("WINDLASS_RETENTION_DAYS", "soon"), ("WINDLASS_TOKEN_LIFETIME_S", "0")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("WINDLASS_RETENTION_DAYS", "soon"), ("WINDLASS_TOKEN_LIFETIME_S", "0"), ("WINDLASS_RATE_LIMIT", "100")],
+)
 def test_a_wrong_setting_is_named_with_its_value(windlass, name: str, value: str):
     result = windlass("serve", "--port", "0", **{name: value})
 

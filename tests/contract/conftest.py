@@ -230,6 +230,7 @@ def served(
         "WINDLASS_DATABASE_URL": str(settings.database_url),
         "WINDLASS_DATA_DIR": str(settings.data_dir),
         "WINDLASS_KEY_FILE": str(settings.key_file),
+        "WINDLASS_RATE_LIMIT": "off",
         "WINDLASS_EXECUTION_SERVICES": ",".join(f"{name}={url}" for name, url in SERVICES.items()),
     }
     process = subprocess.Popen(

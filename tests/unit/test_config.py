@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from windlass.server.config import Settings
+from windlass.server.config import Rate, Settings
 from windlass.server.errors import ConfigurationError
 
 
@@ -66,3 +66,20 @@ def test_services_that_cannot_be_called_are_refused_by_name_without_what_may_be_
         Settings.load({"WINDLASS_EXECUTION_SERVICES": value})
 
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "rate"), [
+    ("", Rate(100, 10)), ("100/10s", Rate(100, 10)), ("5/1s", Rate(5, 1)), ("99999/99999s", Rate(99999, 99999)),
+    ("off", None),
+])  # fmt: skip
+def test_the_rate_limit_is_so_many_requests_in_so_many_seconds_or_off(value: str, rate: Rate | None):
+    assert Settings.load({"WINDLASS_RATE_LIMIT": value}).rate_limit == rate
+
+
+@pytest.mark.parametrize("value", [
+    "100", "100/10", "100/s", "0/10s", "10/0s", "-1/10s", "100/10m", "1.5/10s", "100/10s ", "100 / 10s", "100000/10s",
+    "100/100000s", "٣/10s", "on", "OFF", "100/10s,5/1s", "010/10s", "100/10s\n",
+])  # fmt: skip
+def test_a_rate_limit_that_is_none_is_refused_with_what_is_allowed(value: str):
+    with pytest.raises(ConfigurationError, match=r"WINDLASS_RATE_LIMIT is .* N/Ms.* off;"):
+        Settings.load({"WINDLASS_RATE_LIMIT": value})

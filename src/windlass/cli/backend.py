@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,9 +22,10 @@ T = TypeVar("T")
 _LIBRARIES = {"alembic": logging.WARNING, "asyncpg.pool": logging.ERROR, "pgqueuer": logging.ERROR}
 
 
-def settings_of(data_dir: Path | None, database_url: str | None = None) -> Settings:
-    """The settings, with what the command line said."""
-    return Settings.load(data_dir=data_dir, database_url=database_url)
+def settings_of(data_dir: Path | None, database_url: str | None = None, *, is_dev: bool = False) -> Settings:
+    """The settings, with what the command line said. is_dev: no rate limit, whatever the environment says."""
+    settings = Settings.load(data_dir=data_dir, database_url=database_url)
+    return replace(settings, rate_limit=None) if is_dev else settings
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -49,7 +49,7 @@ def demo(once: bool, port: int, data_dir: Path | None) -> None:
       windlass demo --once --port 0
     """
     log_to_stderr(is_colourful=True, is_quiet=True)
-    settings = settings_of(data_dir)
+    settings = settings_of(data_dir, is_dev=True)
     statuses = run(_demonstrate(settings, _free_port(port), once=once))
     if not statuses:
         raise click.exceptions.Exit(ExitStatus.INTERRUPTED)  # Interrupted before there was anything to tell.

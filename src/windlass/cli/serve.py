@@ -20,7 +20,7 @@ from windlass.server import app
 )
 @database_options
 @click.option("--no-worker", is_flag=True, help="Serve the API only; tasks wait for a `windlass worker`.")
-@click.option("--dev", is_flag=True, help="For trying things out: a colourful log.")
+@click.option("--dev", is_flag=True, help="For trying things out: no rate limit, a colourful log.")
 def serve(host: str, port: int, data_dir: Path | None, database_url: str | None, no_worker: bool, dev: bool) -> None:
     """Serve the API, and run tasks.
 
@@ -33,7 +33,7 @@ def serve(host: str, port: int, data_dir: Path | None, database_url: str | None,
     log_to_stderr(is_colourful=dev)
     run(
         app.serve(
-            settings_of(data_dir, database_url),
+            settings_of(data_dir, database_url, is_dev=dev),
             host=host,
             port=port,
             has_worker=not no_worker,

@@ -23,6 +23,7 @@ from windlass.server.service.executions import Executions
 from windlass.server.service.following import Following
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.launches import Launches
+from windlass.server.service.rate_limit import FailureLimit, RequestLimit
 from windlass.server.service.retention import Retention
 from windlass.server.service.samples import Samples
 from windlass.server.service.sources import Sources
@@ -33,6 +34,7 @@ from windlass.server.store.changes import Changes
 from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
 from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.leases import LeaseStore
+from windlass.server.store.permits import PermitStore
 from windlass.server.store.principals import PrincipalStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
@@ -204,6 +206,7 @@ async def _serve(
     stop: asyncio.Event,
 ) -> None:
     _stop_on_signals(stop)
+    rate = application.settings.rate_limit
     api = routes.build(
         routes.Parts(
             tokens=application.tokens,
@@ -212,6 +215,8 @@ async def _serve(
             executions=application.executions,
             definitions=application.definitions,
             is_gate_kept=application.settings.is_experimental_header_required,
+            request_limit=None if rate is None else RequestLimit(PermitStore(application.database), rate),
+            failure_limit=None if rate is None else FailureLimit(),
         )
     )
     server = _Server(

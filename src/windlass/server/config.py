@@ -10,7 +10,16 @@ from urllib.parse import urlsplit
 from windlass.server.errors import ConfigurationError
 
 _DIGITS_AT_MOST = 5
+_RATE = re.compile(r"([1-9][0-9]{0,4})/([1-9][0-9]{0,4})s")
 _SERVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many requests in so many seconds, at most."""
+
+    requests: int
+    window_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +30,7 @@ class Settings:
     retention_days: tasks created longer ago are not shown.
     token_lifetime_s: how long an access token is good for.
     is_experimental_header_required: whether v2024 refuses task-status requests without it.
+    rate_limit: of each client in each version of the API; None where there is none.
     execution_services: what tasks may call: name -> base URL, without a slash at its end.
     """
 
@@ -30,6 +40,7 @@ class Settings:
     retention_days: int = 90
     token_lifetime_s: int = 749
     is_experimental_header_required: bool = True
+    rate_limit: Rate | None = Rate(100, 10)
     execution_services: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -52,6 +63,7 @@ class Settings:
             is_experimental_header_required=_choice(
                 environ, "WINDLASS_EXPERIMENTAL_HEADER", {"required": True, "optional": False}, "required"
             ),
+            rate_limit=_rate(environ, "WINDLASS_RATE_LIMIT", "100/10s"),
             execution_services=_services(environ, "WINDLASS_EXECUTION_SERVICES"),
         )
 
@@ -88,6 +100,19 @@ def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
         most = 10**_DIGITS_AT_MOST - 1
         raise ConfigurationError(f"{name} is {value!r}; it must be a whole number from 1 to {most}.")
     return int(value)
+
+
+def _rate(environ: Mapping[str, str], name: str, default: str) -> Rate | None:
+    value = environ.get(name) or default
+    if value == "off":
+        return None
+    match = _RATE.fullmatch(value)
+    if match is None:
+        raise ConfigurationError(
+            f"{name} is {value!r}; it must be N/Ms, which is N requests in M seconds, such as {default}, or off; "
+            f"N and M are whole numbers from 1 to {10**_DIGITS_AT_MOST - 1}."
+        )
+    return Rate(int(match[1]), int(match[2]))
 
 
 def _services(environ: Mapping[str, str], name: str) -> dict[str, str]:

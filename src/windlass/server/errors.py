@@ -11,6 +11,7 @@
         ├── InvalidRequest           the request's content is wrong
         ├── NotFound                 there is no such task, definition, source or client
         ├── PreconditionFailed       what the caller saw has changed since
+        ├── TooManyRequests          the caller asks more often than it may
         └── PermissionDenied         the caller lacks a scope, a user level or a user
 
 Errors carry their data as attributes; nothing parses a message. This module knows no layer above it.
@@ -92,6 +93,14 @@ class NotFound(RequestRefused):
 
 class PreconditionFailed(RequestRefused):
     """What the caller saw has changed since."""
+
+
+class TooManyRequests(RequestRefused):
+    """The caller asks more often than it may; after `retry_after_s` seconds, one at least, it is heard again."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("Too many requests; try again in {seconds} s.", seconds=retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class PermissionDenied(RequestRefused):

@@ -10,17 +10,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from windlass.server.model.principal import Permission, Principal, check
+from windlass.server.service.rate_limit import RequestLimit
 from windlass.server.service.tokens import TokenRejected, Tokens
 
 Operation: TypeAlias = Callable[[Request, Principal], Awaitable[Response]]
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def guarded(tokens: Tokens, permission: Permission, operation: Operation) -> Endpoint:
-    """The operation behind its guard: a good token first, then the permission."""
+def guarded(
+    tokens: Tokens, permission: Permission, operation: Operation, *, version: str, limit: RequestLimit | None
+) -> Endpoint:
+    """The operation behind its guard: a good token first, then the client's limit in the version, then the permission.
+
+    limit: None where there is none.
+    """
 
     async def endpoint(request: Request) -> Response:
         principal = tokens.verify(_token(request))
+        if limit is not None:
+            await limit.admit(principal.client_id, version)
         check(principal, permission)
         return await operation(request, principal)
 

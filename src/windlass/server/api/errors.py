@@ -21,6 +21,7 @@ from windlass.server.errors import (
     PermissionDenied,
     PreconditionFailed,
     RequestRefused,
+    TooManyRequests,
 )
 from windlass.server.service.tokens import TokenRejected
 
@@ -44,6 +45,7 @@ KINDS = {
     500: ("500.0 Internal Fault", "An internal fault occurred."),
     503: ("503.0 Service Unavailable", "The server is temporarily unable to handle the request."),
 }
+_TOO_MANY_REQUESTS = b'{"message":" Rate Limit Exceeded "}'
 BAD_SYNTAX = ("400.0 Bad Request Syntax", "The request could not be parsed.")
 
 
@@ -112,6 +114,11 @@ def _on_token_rejected(request: Request, error: Exception) -> Response:
     return json_response(body, 401, {"WWW-Authenticate": "Bearer"})
 
 
+def _on_too_many_requests(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TooManyRequests)
+    return json_response(_TOO_MANY_REQUESTS, 429, {"Retry-After": str(error.retry_after_s)})
+
+
 def _on_database_unavailable(request: Request, error: Exception) -> Response:
     log.warning("%s failed: %s", _told(request), error)
     cause = RequestRefused("The database does not answer; try again.")
@@ -137,6 +144,7 @@ _ANSWERS = {
     HTTPException: _on_http_exception,
     RequestRefused: _on_refused,
     TokenRejected: _on_token_rejected,
+    TooManyRequests: _on_too_many_requests,
     DatabaseUnavailable: _on_database_unavailable,
     ClientDisconnect: _on_disconnect,
     Exception: _on_fault,

@@ -14,6 +14,7 @@ from windlass.server.api import parameters
 from windlass.server.api.errors import json_response
 from windlass.server.api.forms import FORMS, read_form
 from windlass.server.errors import InvalidRequest
+from windlass.server.service.rate_limit import FailureLimit
 from windlass.server.service.tokens import ORG, POD, ClientRejected, Tokens
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -28,11 +29,13 @@ class _Rejected(Exception):
 class OAuthApi:
     """Issues access tokens for client credentials."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, limit: FailureLimit | None) -> None:
         self._tokens = tokens
+        self._limit = limit
 
     async def token(self, request: Request) -> Response:
-        """Answer an access token, or the RFC's error."""
+        """Answer an access token, or the RFC's error. Raises TooManyRequests for a failure after many."""
+        client_id = ""
         try:
             form = await _form(request)
             grant_type = form.get("grant_type", "")
@@ -42,6 +45,8 @@ class OAuthApi:
             client_id, secret = _credentials(request, form)
             answer = await self._tokens.issue(client_id, secret)
         except ClientRejected as error:
+            if self._limit is not None:
+                self._limit.note(client_id, request.client.host if request.client else "")
             return _refusal("invalid_client", str(error))
         except _Rejected as error:
             return _refusal(error.error, str(error))

@@ -31,12 +31,17 @@ from windlass.server.model.principal import (
 from windlass.server.service.definitions import Definitions
 from windlass.server.service.executions import Executions
 from windlass.server.service.launches import Launches
+from windlass.server.service.rate_limit import FailureLimit, RequestLimit
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import Tokens
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the API serves. is_gate_kept: whether versions that ask for the experimental header insist on it."""
+    """What the API serves.
+
+    is_gate_kept: whether versions that ask for the experimental header insist on it.
+    request_limit, failure_limit: None where there is none.
+    """
 
     tokens: Tokens
     tasks: TaskService
@@ -44,6 +49,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     executions: Executions
     definitions: Definitions
     is_gate_kept: bool
+    request_limit: RequestLimit | None = None
+    failure_limit: FailureLimit | None = None
 
 
 def build(parts: Parts) -> ASGIApp:
@@ -54,7 +61,7 @@ def build(parts: Parts) -> ASGIApp:
 def table(parts: Parts) -> Mapping[str, Mapping[str, Endpoint]]:
     """What answers at which path, by method; HEAD is answered wherever GET is, and not listed."""
     by_path: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
-    oauth = OAuthApi(parts.tokens)
+    oauth = OAuthApi(parts.tokens, parts.failure_limit)
     by_path["/oauth/token"]["POST"] = oauth.token
     by_path["/oauth/info"]["GET"] = oauth.info
     by_path["/docs/style.css"]["GET"] = style
@@ -62,7 +69,9 @@ def table(parts: Parts) -> Mapping[str, Mapping[str, Endpoint]]:
         rows = list(rows_of(version, parts))
         for row in rows:
             operation = gated(row.operation) if row.is_gated else row.operation
-            by_path[row.path][row.method] = guarded(parts.tokens, row.permission, operation)
+            by_path[row.path][row.method] = guarded(
+                parts.tokens, row.permission, operation, version=version.name, limit=parts.request_limit
+            )
         reference = ReferenceApi(version, rows)
         by_path[f"/openapi/{version.name}.json"]["GET"] = reference.document
         by_path[f"/docs/{version.name}"]["GET"] = reference.page

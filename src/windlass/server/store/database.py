@@ -35,7 +35,7 @@ _LOST = (
 # What connecting may meet besides.
 _UNREACHED = (*_LOST, OSError)
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest revision in migrations/versions: what this release works with."""
 
 _CONNECT_TIMEOUT_S = 10

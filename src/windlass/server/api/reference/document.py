@@ -68,7 +68,7 @@ def _guarded(about: Json, row: Row, version: Version) -> Json:
     operation["security"] = [{"token": [scope]} for scope in sorted(row.permission.scopes | {ALL_SCOPES})]
     operation["x-user-levels"] = sorted(row.permission.user_levels)
     operation["x-takes-applications"] = not row.permission.is_user_only
-    answers = {"401": "401", "403": "403", "500": "500", "503": "503", **about["answers"]}
+    answers = {"401": "401", "403": "403", "429": "429", "500": "500", "503": "503", **about["answers"]}
     if row.is_gated:
         operation["parameters"].append(_ref("parameters", "X-SailPoint-Experimental"))
         answers["400"] = "BadRequestOrExperimentMissing" if "400" in answers else "ExperimentMissing"
