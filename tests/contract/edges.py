@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -23,7 +23,6 @@ SHORT = Limits(
     idle_s=0.3,
     stall_s=0.3,
     linger_s=0.3,
-    connections=5,
 )
 SECURITY = {
     "x-content-type-options": "nosniff",
@@ -84,10 +83,8 @@ async def wire(url: str) -> AsyncIterator[Wire]:
         yield Wire(reader, writer)
     finally:
         writer.close()
-        try:
+        with suppress(OSError):
             await writer.wait_closed()
-        except OSError:
-            pass
 
 
 async def exchange(url: str, *parts: bytes) -> Answer:

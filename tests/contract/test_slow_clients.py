@@ -3,11 +3,14 @@
 import asyncio
 import json
 import time
+from contextlib import AsyncExitStack
 
+import psutil
 import pytest
 from tests.contract.conftest import new_task
-from tests.contract.edges import SHORT, Wire, assert_refused, serving, wire
+from tests.contract.edges import SHORT, Wire, assert_refused, exchange, serving, wire
 
+from windlass.server.api.connections import Limits
 from windlass.server.model.principal import ALL_SCOPES, UserLevel
 from windlass.server.model.task import Execution
 
@@ -45,7 +48,7 @@ async def drip(connection: Wire, byte: bytes) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("start", [b"G", b"GET / HTTP/1.1\r\nHost: x\r\n", NOWHERE + b"GET /more"])
+@pytest.mark.parametrize("start", [b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\n", NOWHERE + b"GET /more"])
 async def test_a_head_that_does_not_come_in_time_is_refused(served, start):
     async with wire(served[0]) as connection:
         await connection.send(start)
@@ -163,25 +166,17 @@ async def let_go(application, url: str) -> None:
 
 
 def established():
-    import psutil
-
     return [each for each in psutil.Process().net_connections("tcp") if each.status == "ESTABLISHED"]
 
 
-async def test_one_connection_too_many_is_told_to_come_back(served):
-    url, _ = served
-    async with asyncio.timeout(30):
-        connections = [wire(url) for _ in range(SHORT.connections)]
-        open_ones = [await connection.__aenter__() for connection in connections]
-        for each in open_ones:
-            await each.send(NOWHERE)
-            assert (await each.answer()).status == 404
-        async with wire(url) as surplus:
-            await surplus.send(NOWHERE)
-            refused = await surplus.answer()
-            assert await surplus.rest() == b""
-        for connection in connections:
-            await connection.__aexit__(None, None, None)
+async def test_one_connection_too_many_is_told_to_come_back(settings):
+    async with asyncio.timeout(60), serving(settings, Limits(connections=5)) as (url, _):
+        async with AsyncExitStack() as stack:
+            for _ in range(5):
+                connection = await stack.enter_async_context(wire(url))
+                await connection.send(NOWHERE)
+                assert (await connection.answer()).status == 404
+            refused = await exchange(url, NOWHERE)
         while (await status_of(url)) == 503:
             await asyncio.sleep(0.05)
 
@@ -196,16 +191,14 @@ async def status_of(url: str) -> int:
         return (await connection.answer()).status
 
 
-async def test_a_request_whose_body_is_under_way_when_the_server_stops_is_told_so(settings, monkeypatch):
-    monkeypatch.setattr("windlass.server.app._GRACE_S", 0.3)
-    async with serving(settings, None) as (url, application):
-        connection = wire(url)
-        opened = await connection.__aenter__()
-        await opened.send(await patch_head(application, 100) + b"[")
-        await opened.send(b" ")
-        await asyncio.sleep(0.2)
-    answer = await opened.answer()
-    await connection.__aexit__(None, None, None)
+async def test_a_request_whose_body_is_under_way_when_the_server_stops_is_told_so(settings):
+    async with AsyncExitStack() as stack:
+        async with serving(settings, Limits(grace_s=1)) as (url, application):
+            connection = await stack.enter_async_context(wire(url))
+            await connection.send(await patch_head(application, 100, "Expect: 100-continue\r\n"))
+            await connection.reader.readuntil(b"100 Continue\r\n\r\n")
+            await connection.send(b"[")
+        answer = await connection.answer()
 
     assert_refused(answer, 503, "503.0 Service Unavailable")
     assert json.loads(answer.body)["causes"][0]["text"] == "The server stops; try again."

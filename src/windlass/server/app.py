@@ -45,7 +45,6 @@ log = logging.getLogger(__name__)
 
 _KEEP_INTERVAL_S = 1.0
 _BACKLOG = 2048
-_GRACE_S = 5  # For requests under way when the server stops.
 _FILES_BESIDE = 300  # Which are no clients' connections: the database's, uploads', libraries'.
 
 
@@ -238,7 +237,7 @@ async def _serve(
             date_header=False,  # The API sends its own.
             proxy_headers=bool(settings.forwarded_allow_ips),
             forwarded_allow_ips=list(settings.forwarded_allow_ips),
-            timeout_graceful_shutdown=_GRACE_S,
+            timeout_graceful_shutdown=limits.grace_s,
         )
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]))

@@ -28,7 +28,7 @@ _PATTERNS = (
         rf"\1{HIDDEN}@",
     ),
     # A token for a user: https://TOKEN@host.
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s'\"<>/@]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s'\"<>/@:]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
     # name=value, name: value, 'name': 'value', in headers, forms, query strings, JSON and Python.
     (
         re.compile(

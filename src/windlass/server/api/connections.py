@@ -33,6 +33,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: how long the rest of a body is taken that is answered already. idle_s: between two requests; longer
     than the minute after which proxies let go of theirs, or they would send requests into a closing connection.
     stall_s: how long a reader may take nothing of what waits for it. linger_s: for a refusal to be read.
+    grace_s: for requests under way when the server stops.
     connections: at once; more are told to come back, and SURPLUS more are not even that.
     """
 
@@ -46,6 +47,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: float = 75
     stall_s: float = 60
     linger_s: float = 2
+    grace_s: int = 5
     connections: int = 10_000
 
     @property
