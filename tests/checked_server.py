@@ -20,6 +20,7 @@ import jsonschema_rs
 
 from windlass.cli import main
 from windlass.server.api import routes
+from windlass.server.api.errors import REFUSAL
 from windlass.server.api.versions import VERSIONS
 
 FRAMING = {"content-type", "content-length"}
@@ -46,7 +47,7 @@ class Checked:
         """Answer one request, and check the answer before the last of it is sent."""
         if not self._documents:
             self._documents = [await self._served(f"/openapi/{version.name}.json") for version in VERSIONS]
-        check = Check(self._documents, scope["method"], scope["path"])
+        check = Check(self._documents, scope)
 
         async def checked(message) -> None:
             try:
@@ -68,10 +69,11 @@ class Checked:
 class Check:
     """One answer, message by message."""
 
-    def __init__(self, documents: Sequence[dict[str, Any]], method: str, path: str) -> None:
+    def __init__(self, documents: Sequence[dict[str, Any]], scope) -> None:
         self._documents = documents
-        self._method = method
-        self._path = re.sub("//+", "/", path).rstrip("/") or "/"
+        self._scope = scope
+        self._method = scope["method"]
+        self._path = re.sub("//+", "/", scope["path"]).rstrip("/") or "/"
         self._answer: Answer | None = None
         self._headers: dict[str, str] = {}
         self._body = b""
@@ -111,6 +113,9 @@ class Check:
 
     def _described(self, status: int) -> Answer | None:
         """What the document says of the answer; None where it says nothing."""
+        if REFUSAL in self._scope:
+            anywhere = self._documents[0]["x-anywhere"].get(str(status))
+            return self._resolved(self._documents[0], anywhere, status, status)
         for document in self._documents:
             for template, item in document["paths"].items():
                 if pattern(template).fullmatch(self._path):

@@ -12,11 +12,18 @@ from windlass.server.api.versions import VERSIONS
 NAMES = [version.name for version in VERSIONS]
 ID = "019a2f6e41d27c30b1a05ce83f7d9e12"
 REQUEST_ID = "5c56d787a9ee42449c57cf1c305f7428"
-GENERAL = {"SLPT-Request-ID": REQUEST_ID, "Date": "Mon, 02 Mar 2026 08:15:30 GMT"}
+GENERAL = {
+    "SLPT-Request-ID": REQUEST_ID,
+    "Date": "Mon, 02 Mar 2026 08:15:30 GMT",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 JSON = GENERAL | {"Content-Type": "application/json", "Content-Length": "7"}
 REFUSED = JSON | {"Content-Language": "en-US", "Vary": "Accept-Language"}
 TASK = JSON | {"ETag": '"7"'}
-STREAM = GENERAL | {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store"}
+STREAM = GENERAL | {"Content-Type": "text/event-stream; charset=utf-8"}
 PATH = f"/v2025/task-status/{ID}"
 
 
@@ -40,7 +47,7 @@ def wrong_with(documents):
     """What is wrong with an answer, by the checker."""
 
     def find(method, path, status, headers, *parts):
-        check = Check(documents, method, path)
+        check = Check(documents, {"method": method, "path": path})
         head = [(name.encode(), value.encode()) for name, value in headers.items()]
         found = list(check.breaches({"type": "http.response.start", "status": status, "headers": head}))
         for number, part in enumerate(parts, start=1):

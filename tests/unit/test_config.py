@@ -83,3 +83,26 @@ def test_the_rate_limit_is_so_many_requests_in_so_many_seconds_or_off(value: str
 def test_a_rate_limit_that_is_none_is_refused_with_what_is_allowed(value: str):
     with pytest.raises(ConfigurationError, match=r"WINDLASS_RATE_LIMIT is .* N/Ms.* off;"):
         Settings.load({"WINDLASS_RATE_LIMIT": value})
+
+
+@pytest.mark.parametrize(("value", "proxies"), [
+    ("", ()), ("*", ("*",)), (" 127.0.0.1 , 10.0.0.0/8,::1,", ("127.0.0.1", "10.0.0.0/8", "::1")),
+])  # fmt: skip
+def test_proxies_are_addresses_and_networks(value: str, proxies: tuple[str, ...]):
+    environ = {"WINDLASS_FORWARDED_ALLOW_IPS": value}
+
+    assert Settings.load(environ).forwarded_allow_ips == proxies
+    assert Settings.load({}, forwarded_allow_ips=value).forwarded_allow_ips == proxies
+
+
+@pytest.mark.parametrize("value", ["localhost", "10.0.0.0/33", "10.0.0.1/8", "127.0.0.1,*", "1.2.3", "10.0.0.1:80"])
+def test_what_is_no_proxy_is_refused_for_a_typing_error_would_trust_nobody(value: str):
+    with pytest.raises(ConfigurationError, match="WINDLASS_FORWARDED_ALLOW_IPS has"):
+        Settings.load({"WINDLASS_FORWARDED_ALLOW_IPS": value})
+
+
+def test_credentials_in_query_strings_are_off_unless_asked_for():
+    assert not Settings.load({}).takes_query_credentials
+    assert Settings.load({"WINDLASS_QUERY_CREDENTIALS": "on"}).takes_query_credentials
+    with pytest.raises(ConfigurationError, match="WINDLASS_QUERY_CREDENTIALS is 'yes'"):
+        Settings.load({"WINDLASS_QUERY_CREDENTIALS": "yes"})

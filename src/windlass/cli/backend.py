@@ -15,16 +15,37 @@ from rich.logging import RichHandler
 from windlass.cli.output import err
 from windlass.server.app import Application, opened
 from windlass.server.config import Settings
+from windlass.server.redaction import RedactingFormatter, has_password
 
 T = TypeVar("T")
 
 # What they tell beyond this, our own log says with more context, or it is of no use to anybody.
-_LIBRARIES = {"alembic": logging.WARNING, "asyncpg.pool": logging.ERROR, "pgqueuer": logging.ERROR}
+_LIBRARIES = {
+    "alembic": logging.WARNING,
+    "asyncpg.pool": logging.ERROR,
+    "httpx2": logging.WARNING,  # It would tell every URL, with its query.
+    "pgqueuer": logging.ERROR,
+}
 
 
-def settings_of(data_dir: Path | None, database_url: str | None = None, *, is_dev: bool = False) -> Settings:
-    """The settings, with what the command line said. is_dev: no rate limit, whatever the environment says."""
-    settings = Settings.load(data_dir=data_dir, database_url=database_url)
+def settings_of(
+    data_dir: Path | None,
+    database_url: str | None = None,
+    forwarded_allow_ips: str | None = None,
+    *,
+    is_dev: bool = False,
+) -> Settings:
+    """The settings, with what the command line said; a password that it said is warned of.
+
+    is_dev: no rate limit, whatever the environment says.
+    """
+    if database_url is not None and has_password(database_url):
+        click.echo(
+            "Warning: the password in --database-url can be read by every user of this machine, in the list of "
+            "processes. Set WINDLASS_DATABASE_URL instead.",
+            err=True,
+        )
+    settings = Settings.load(data_dir=data_dir, database_url=database_url, forwarded_allow_ips=forwarded_allow_ips)
     return replace(settings, rate_limit=None) if is_dev else settings
 
 
@@ -57,12 +78,13 @@ def on_application(settings: Settings, use: Callable[[Application], Coroutine[An
 
 
 def log_to_stderr(*, is_colourful: bool, is_quiet: bool = False) -> None:
-    """Show the server's log. is_quiet: warnings and errors only."""
+    """Show the server's log, without secrets. is_quiet: warnings and errors only."""
     if is_colourful:
         handler: logging.Handler = RichHandler(console=err(), show_path=False, log_time_format="[%X]")
+        handler.setFormatter(RedactingFormatter("%(message)s"))
     else:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for library, level in _LIBRARIES.items():
         logging.getLogger(library).setLevel(level)
     logging.basicConfig(level=logging.WARNING if is_quiet else logging.INFO, handlers=[handler])

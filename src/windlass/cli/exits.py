@@ -13,6 +13,7 @@ from enum import IntEnum
 import click
 
 from windlass.cli.text import clean_line
+from windlass.server.redaction import redacted
 
 
 class ExitStatus(IntEnum):
@@ -78,7 +79,7 @@ class Run:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 return _leave_quietly()
             if self.is_debugging:
-                traceback.print_exc()
+                click.echo(redacted(traceback.format_exc()), err=True, nl=False)
             _say(error)
             return status_of(error)
         return status if isinstance(status, int) else ExitStatus.SUCCESS
@@ -127,7 +128,8 @@ def _say(error: Exception) -> None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return
-    click.echo(f"Error: {clean_line(' '.join(filter(None, (_sentence(error), _next_step(error)))))}", err=True)
+    sentences = " ".join(filter(None, (_sentence(error), _next_step(error))))
+    click.echo(f"Error: {clean_line(redacted(sentences))}", err=True)
     context = getattr(error, "ctx", None)
     if isinstance(error, click.UsageError) and context is not None:
         click.echo(f"`{context.command_path} --help` shows how it is used.", err=True)

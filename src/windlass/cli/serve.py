@@ -19,9 +19,23 @@ from windlass.server import app
     help="The port to listen on; 0 takes any free one.",
 )
 @database_options
+@click.option(
+    "--forwarded-allow-ips",
+    metavar="ADDRESSES",
+    help="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses and networks with commas "
+    "between them, or *; WINDLASS_FORWARDED_ALLOW_IPS otherwise.",
+)
 @click.option("--no-worker", is_flag=True, help="Serve the API only; tasks wait for a `windlass worker`.")
 @click.option("--dev", is_flag=True, help="For trying things out: no rate limit, a colourful log.")
-def serve(host: str, port: int, data_dir: Path | None, database_url: str | None, no_worker: bool, dev: bool) -> None:
+def serve(
+    host: str,
+    port: int,
+    data_dir: Path | None,
+    database_url: str | None,
+    forwarded_allow_ips: str | None,
+    no_worker: bool,
+    dev: bool,
+) -> None:
     """Serve the API, and run tasks.
 
     \b
@@ -29,11 +43,12 @@ def serve(host: str, port: int, data_dir: Path | None, database_url: str | None,
       windlass serve
       windlass serve --port 0 --data-dir ./data
       windlass serve --no-worker --database-url postgresql://me@db.example/windlass
+      windlass serve --forwarded-allow-ips 10.0.0.0/8
     """
     log_to_stderr(is_colourful=dev)
     run(
         app.serve(
-            settings_of(data_dir, database_url, is_dev=dev),
+            settings_of(data_dir, database_url, forwarded_allow_ips, is_dev=dev),
             host=host,
             port=port,
             has_worker=not no_worker,

@@ -6,12 +6,14 @@ import logging
 import resource
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
 
-from windlass.server.api import routes
+from windlass.server.api import connections, routes
+from windlass.server.api.connections import Limits
 from windlass.server.api.wire import TaskDocuments
 from windlass.server.config import Settings
 from windlass.server.engine import queue
@@ -45,7 +47,7 @@ log = logging.getLogger(__name__)
 
 _KEEP_INTERVAL_S = 1.0
 _BACKLOG = 2048
-_GRACE_S = 5  # For requests under way when the server stops.
+_FILES_BESIDE = 300  # Which are no clients' connections: the database's, uploads', libraries'.
 
 
 class Application:
@@ -177,13 +179,16 @@ async def serve(
     has_worker: bool,
     on_ready: Callable[[Application, str], None],
     until: asyncio.Event | None = None,
+    limits: Limits | None = None,
 ) -> None:
     """Serve the API, and work unless told not to, until a signal or `until`.
 
-    port: 0 takes any free one. on_ready: called with the application and its URL once requests are answered.
+    port: 0 takes any free one. limits: of connections, for tests; they come from the settings otherwise.
+    on_ready: called with the application and its URL once requests are answered.
     Raises ConfigurationError where the port is taken.
     """
-    _allow_many_connections()
+    files = _allow_many_files()
+    connections_at_most = max(1, min(settings.connections, files - _FILES_BESIDE))
     with _listen(host, port) as listening:
         async with opened(settings, name="windlass serve") as application, _upkeep(application):
             await _serve(
@@ -193,6 +198,7 @@ async def serve(
                 has_worker=has_worker,
                 on_ready=on_ready,
                 stop=until or asyncio.Event(),
+                limits=limits or Limits(connections=connections_at_most),
             )
 
 
@@ -204,9 +210,11 @@ async def _serve(
     has_worker: bool,
     on_ready: Callable[[Application, str], None],
     stop: asyncio.Event,
+    limits: Limits,
 ) -> None:
     _stop_on_signals(stop)
-    rate = application.settings.rate_limit
+    settings = application.settings
+    rate = settings.rate_limit
     api = routes.build(
         routes.Parts(
             tokens=application.tokens,
@@ -214,7 +222,9 @@ async def _serve(
             launches=application.launches,
             executions=application.executions,
             definitions=application.definitions,
-            is_gate_kept=application.settings.is_experimental_header_required,
+            is_gate_kept=settings.is_experimental_header_required,
+            takes_query_credentials=settings.takes_query_credentials,
+            upload_bytes=settings.upload_mib << 20,
             request_limit=None if rate is None else RequestLimit(PermitStore(application.database), rate),
             failure_limit=None if rate is None else FailureLimit(),
         )
@@ -222,6 +232,7 @@ async def _serve(
     server = _Server(
         uvicorn.Config(
             api,
+            http=connections.protocol(limits),
             log_config=None,
             log_level=logging.WARNING,
             lifespan="off",
@@ -229,7 +240,9 @@ async def _serve(
             access_log=False,
             server_header=False,
             date_header=False,  # The API sends its own.
-            timeout_graceful_shutdown=_GRACE_S,
+            proxy_headers=bool(settings.forwarded_allow_ips),
+            forwarded_allow_ips=list(settings.forwarded_allow_ips),
+            timeout_graceful_shutdown=limits.grace_s,
         )
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -266,15 +279,23 @@ async def work(settings: Settings, *, slots: int | None, on_ready: Callable[[], 
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, saying when it is ready and leaving signals to us."""
+    """Uvicorn, saying when it is ready, keeping connections to their time, and leaving signals to us."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self._looked_at = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at >= connections.LOOK_INTERVAL_S:
+            self._looked_at = now
+            connections.look_at(self.server_state.connections, now)
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -286,11 +307,13 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
 
 
-def _allow_many_connections() -> None:
-    """Let this process have as many open files as the system allows it: each waiting client is one."""
+def _allow_many_files() -> int:
+    """Let this process have as many open files as the system allows it, each connection is one; how many that are."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # Some systems call a limit unlimited that they then refuse.
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,5 +1,6 @@
 """Settings: the one place that reads the environment. Flags win over it; everything else is handed on."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -32,6 +33,9 @@ class Settings:
     is_experimental_header_required: whether v2024 refuses task-status requests without it.
     rate_limit: of each client in each version of the API; None where there is none.
     execution_services: what tasks may call: name -> base URL, without a slash at its end.
+    takes_query_credentials: whether client id and secret may come in the token endpoint's query string.
+    forwarded_allow_ips: proxies that are believed: addresses and networks, or `*` alone for any.
+    connections: how many the API has at once. upload_mib: how large a file a launch may bring, its form included.
     """
 
     database_url: str | None
@@ -42,6 +46,10 @@ class Settings:
     is_experimental_header_required: bool = True
     rate_limit: Rate | None = Rate(100, 10)
     execution_services: Mapping[str, str] = field(default_factory=dict)
+    takes_query_credentials: bool = False
+    forwarded_allow_ips: tuple[str, ...] = ()
+    connections: int = 10_000
+    upload_mib: int = 1024
 
     @classmethod
     def load(
@@ -50,6 +58,7 @@ class Settings:
         *,
         data_dir: Path | None = None,
         database_url: str | None = None,
+        forwarded_allow_ips: str | None = None,
     ) -> "Settings":
         """Read the environment; an argument that is given wins. Raises ConfigurationError naming the variable."""
         folder = data_dir or _path(environ, "WINDLASS_DATA_DIR") or default_data_dir(environ)
@@ -65,6 +74,12 @@ class Settings:
             ),
             rate_limit=_rate(environ, "WINDLASS_RATE_LIMIT", "100/10s"),
             execution_services=_services(environ, "WINDLASS_EXECUTION_SERVICES"),
+            takes_query_credentials=_choice(environ, "WINDLASS_QUERY_CREDENTIALS", {"off": False, "on": True}, "off"),
+            forwarded_allow_ips=_proxies(
+                forwarded_allow_ips or environ.get("WINDLASS_FORWARDED_ALLOW_IPS", ""), "WINDLASS_FORWARDED_ALLOW_IPS"
+            ),
+            connections=_positive(environ, "WINDLASS_CONNECTIONS", 10_000),
+            upload_mib=_positive(environ, "WINDLASS_UPLOAD_MIB", 1024),
         )
 
 
@@ -113,6 +128,20 @@ def _rate(environ: Mapping[str, str], name: str, default: str) -> Rate | None:
             f"N and M are whole numbers from 1 to {10**_DIGITS_AT_MOST - 1}."
         )
     return Rate(int(match[1]), int(match[2]))
+
+
+def _proxies(value: str, name: str) -> tuple[str, ...]:
+    """Addresses and networks with commas between them, or `*`; a typing error must not end in nobody being believed."""
+    proxies = tuple(entry.strip() for entry in value.split(",") if entry.strip())
+    for proxy in proxies:
+        try:
+            if proxies != ("*",):
+                ipaddress.ip_network(proxy)
+        except ValueError:
+            raise ConfigurationError(
+                f"{name} has {proxy!r}; it must be addresses and networks, as 127.0.0.1,10.0.0.0/8, or * alone."
+            ) from None
+    return proxies
 
 
 def _services(environ: Mapping[str, str], name: str) -> dict[str, str]:

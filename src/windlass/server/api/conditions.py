@@ -13,9 +13,9 @@ _WAIT_AT_MOST_S = 60
 _EVENTS = "text/event-stream"
 
 
-def etag(version: int) -> str:
-    """The entity tag of a task's version."""
-    return f'"{version}"'
+def validators(version: int) -> dict[str, str]:
+    """The headers of a task's version: its entity tag, and that a copy may be kept, but shown only after asking."""
+    return {"ETag": f'"{version}"', "Cache-Control": "private, no-cache"}
 
 
 def known_versions(request: Request) -> Callable[[int], bool] | None:

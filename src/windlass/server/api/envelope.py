@@ -1,4 +1,6 @@
-"""What every answer carries, whatever it answers: its request id, its date, and headers spelled as documented.
+"""What every answer carries, whatever it answers: its request id, its date, and what browsers may do with it.
+
+Headers are spelled here as documents spell them.
 
 Source: wire contract §7.
 """
@@ -12,6 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID = b"SLPT-Request-ID"
 
+# Answers that are data, and are kept by nobody, unless they say otherwise.
+_UNLESS_SAID = {
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+}
 _SPELLED = {name.lower(): name for name in (REQUEST_ID, b"WWW-Authenticate", b"ETag")}
 # The web server looks for these itself, in lower case.
 _FRAMING = (b"content-length", b"transfer-encoding", b"connection")
@@ -29,10 +38,12 @@ class Envelope:
 
         async def send_enveloped(message: Message) -> None:
             if message["type"] == "http.response.start":
+                said = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     (_spelled(REQUEST_ID.lower()), request_id.encode()),
                     (_spelled(b"date"), _date(int(time.time()))),
                     *((_spelled(name), value) for name, value in message["headers"]),
+                    *((_spelled(name), value) for name, value in _UNLESS_SAID.items() if name not in said),
                 ]
             await send(message)
 

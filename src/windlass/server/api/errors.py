@@ -3,9 +3,11 @@
 Source: wire contract §7.
 """
 
+import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -36,11 +38,17 @@ KINDS = {
     403: ("403 Forbidden", "The server understood the request but refuses to authorize it."),
     404: ("404 Not found", "The server did not find a current representation for the target resource."),
     405: ("405 Method Not Allowed", "The target resource does not support the request's method."),
+    408: ("408 Request Timeout", "The request did not arrive within the time that the server is willing to wait."),
     412: ("412 Precondition Failed", "The target resource is not in the state that the request demands."),
     413: ("413 Content Too Large", "The request's content is larger than the server is willing to process."),
+    414: ("414 URI Too Long", "The request's URL is longer than the server is willing to read."),
     415: (
         "415 Unsupported Media Type",
         "The request's content is in a format that this method does not take.",
+    ),
+    431: (
+        "431 Request Header Fields Too Large",
+        "The request's headers are larger than the server is willing to read.",
     ),
     500: ("500.0 Internal Fault", "An internal fault occurred."),
     503: ("503.0 Service Unavailable", "The server is temporarily unable to handle the request."),
@@ -49,8 +57,12 @@ _TOO_MANY_REQUESTS = b'{"message":" Rate Limit Exceeded "}'
 BAD_SYNTAX = ("400.0 Bad Request Syntax", "The request could not be parsed.")
 
 
+REFUSAL = "windlass.refusal"
+"""Where a request's scope has what its connection refuses it for, as soon as it does."""
+
+
 class Refusal(RequestRefused):
-    """A refusal that only the edge can decide: a media type, a size."""
+    """A refusal that only the edge can decide: a media type, a size, a time."""
 
     def __init__(self, status: HTTPStatus, text: str, /, **values: object) -> None:
         super().__init__(text, **values)
@@ -101,11 +113,13 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
 def _on_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestRefused)
     if isinstance(error, Refusal):
-        return _answer(request, error.status, error)
+        is_passing = error.status == HTTPStatus.SERVICE_UNAVAILABLE
+        return _answer(request, error.status, error, headers=_SOON if is_passing else None)
     is_syntax = isinstance(error, InvalidRequest) and error.is_syntax
     return _answer(request, _STATUS[type(error)], error, kind=BAD_SYNTAX if is_syntax else None)
 
 
+_SOON = {"Retry-After": "1"}
 _STATUS = {InvalidRequest: 400, PermissionDenied: 403, NotFound: 404, PreconditionFailed: 412}
 
 
@@ -122,7 +136,12 @@ def _on_too_many_requests(request: Request, error: Exception) -> Response:
 def _on_database_unavailable(request: Request, error: Exception) -> Response:
     log.warning("%s failed: %s", _told(request), error)
     cause = RequestRefused("The database does not answer; try again.")
-    return _answer(request, 503, cause, headers={"Retry-After": "1"})
+    return _answer(request, 503, cause, headers=_SOON)
+
+
+def _on_cancelled(request: Request, error: BaseException) -> Response:
+    log.warning("%s was not answered before the server stopped", _told(request))
+    return _answer(request, 503, RequestRefused("The server stops; try again."), headers=_SOON)
 
 
 def _on_disconnect(request: Request, error: Exception) -> Response:
@@ -136,22 +155,24 @@ def _on_fault(request: Request, error: Exception) -> Response:
 
 
 def _told(request: Request) -> str:
-    """The request as the log has it: on one line, with the id that its answer bears."""
-    return f"{request.method} {quote(request.url.path)} ({request.scope['windlass.request_id']})"
+    """The request as the log has it: on one line, with the id that its answer bears, and where it came from."""
+    client = quote(request.client.host, safe=":") if request.client else "-"
+    return f"{request.method} {quote(request.scope['path'])} ({request.scope['windlass.request_id']}) from {client}"
 
 
-_ANSWERS = {
+_ANSWERS: Mapping[type[BaseException], Callable[[Request, Any], Response]] = {
     HTTPException: _on_http_exception,
     RequestRefused: _on_refused,
     TokenRejected: _on_token_rejected,
     TooManyRequests: _on_too_many_requests,
     DatabaseUnavailable: _on_database_unavailable,
     ClientDisconnect: _on_disconnect,
+    asyncio.CancelledError: _on_cancelled,
     Exception: _on_fault,
 }
 
 
-def answer_to(request: Request, error: Exception) -> Response:
+def answer_to(request: Request, error: BaseException) -> Response:
     """What an endpoint's error answers."""
     kind = next(kind for kind in type(error).__mro__ if kind in _ANSWERS)
     return _ANSWERS[kind](request, error)

@@ -17,6 +17,7 @@ from windlass.server.errors import InvalidRequest
 from windlass.server.service.rate_limit import FailureLimit
 from windlass.server.service.tokens import ORG, POD, ClientRejected, Tokens
 
+_QUERY_PARAMETERS = ("grant_type", "client_id", "client_secret")
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -29,15 +30,20 @@ class _Rejected(Exception):
 class OAuthApi:
     """Issues access tokens for client credentials."""
 
-    def __init__(self, tokens: Tokens, limit: FailureLimit | None) -> None:
+    def __init__(self, tokens: Tokens, limit: FailureLimit | None, *, takes_query_credentials: bool) -> None:
         self._tokens = tokens
         self._limit = limit
+        self._takes_query_credentials = takes_query_credentials
 
     async def token(self, request: Request) -> Response:
         """Answer an access token, or the RFC's error. Raises TooManyRequests for a failure after many."""
         client_id = ""
         try:
+            of_query = self._of_query(request)
             form = await _form(request)
+            if form.keys() & of_query.keys():
+                raise _Rejected("invalid_request", "A parameter is given more than once.")
+            form |= of_query
             grant_type = form.get("grant_type", "")
             if grant_type.lower() != "client_credentials":
                 code = "unsupported_grant_type" if grant_type else "invalid_request"
@@ -64,6 +70,21 @@ class OAuthApi:
         }
         return json_response(msgspec.json.encode(about))
 
+    def _of_query(self, request: Request) -> dict[str, str]:
+        """What the query string adds to the form: nothing, unless credentials may stand there."""
+        given = [(name, value) for name, value in request.query_params.multi_items() if name in _QUERY_PARAMETERS]
+        if not self._takes_query_credentials:
+            if {name for name, _ in given} - {"grant_type"}:
+                raise _Rejected(
+                    "invalid_request",
+                    "Credentials in the query string are not accepted, for logs keep it; send them in the body. "
+                    "WINDLASS_QUERY_CREDENTIALS=on makes the server take them.",
+                )
+            return {}
+        if len(dict(given)) != len(given):
+            raise _Rejected("invalid_request", "A parameter is given more than once.")
+        return dict(given)
+
 
 def _refusal(error: str, description: str) -> Response:
     is_client = error == "invalid_client"
@@ -73,14 +94,12 @@ def _refusal(error: str, description: str) -> Response:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    if {"client_id", "client_secret"} & request.query_params.keys():
-        raise _Rejected("invalid_request", "Credentials in the query string are not accepted; send them in the body.")
     if parameters.media_type(request) not in FORMS:
         if request.headers.get("content-type"):
             raise _Rejected("invalid_request", f"The body must be {' or '.join(FORMS)}.")
         return {}
     try:
-        async with read_form(request, max_files=0) as fields:
+        async with read_form(request) as fields:
             form = {name: value for name, value in fields.multi_items() if isinstance(value, str)}
             if len(form) != len(fields.multi_items()):
                 raise _Rejected("invalid_request", "A parameter is given more than once.")

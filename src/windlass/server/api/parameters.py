@@ -4,6 +4,7 @@ Source: wire contract §3 and §5.
 """
 
 import re
+from collections.abc import AsyncGenerator
 from http import HTTPStatus
 
 import msgspec
@@ -79,15 +80,25 @@ def media_type(request: Request) -> str:
 async def body_of(request: Request) -> bytes:
     """The whole body. Raises Refusal (413) as soon as it is known to be larger than a mebibyte."""
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in chunks_of(request, at_most=_BODY_BYTES):
         body += chunk
-        if len(body) > _BODY_BYTES:
-            raise Refusal(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "The body is larger than {most} bytes; send less.",
-                most=_BODY_BYTES,
-            )
     return bytes(body)
+
+
+async def chunks_of(request: Request, *, at_most: int) -> AsyncGenerator[bytes, None]:
+    """The body as it comes. Raises Refusal (413) as soon as it is known to have more bytes than that."""
+    announced = request.headers.get("content-length", "0")
+    received = int(announced) if announced.isdecimal() and int(announced) > at_most else 0
+    if not received:
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > at_most:
+                break
+            yield chunk
+    if received > at_most:
+        raise Refusal(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than {most} bytes; send less.", most=at_most
+        )
 
 
 async def patch_body(request: Request) -> bytes:

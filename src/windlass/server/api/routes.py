@@ -1,17 +1,18 @@
 """The route table: which operation answers at which path, and what it asks of its caller."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from windlass.server.api.authentication import Endpoint, guarded
 from windlass.server.api.definitions import DefinitionsApi
 from windlass.server.api.envelope import Envelope
-from windlass.server.api.errors import answer_to, note_refusal
+from windlass.server.api.errors import REFUSAL, answer_to, note_refusal
 from windlass.server.api.executions import ExecutionsApi
 from windlass.server.api.experiments import gated
 from windlass.server.api.oauth import OAuthApi
@@ -39,7 +40,8 @@ from windlass.server.service.tokens import Tokens
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What the API serves.
 
-    is_gate_kept: whether versions that ask for the experimental header insist on it.
+    is_gate_kept: whether versions that ask for the experimental header insist on it. takes_query_credentials:
+    whether clients may send theirs in the query string. upload_bytes: of the form that brings a file, at most.
     request_limit, failure_limit: None where there is none.
     """
 
@@ -49,6 +51,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     executions: Executions
     definitions: Definitions
     is_gate_kept: bool
+    takes_query_credentials: bool = False
+    upload_bytes: int = 1 << 30
     request_limit: RequestLimit | None = None
     failure_limit: FailureLimit | None = None
 
@@ -61,7 +65,7 @@ def build(parts: Parts) -> ASGIApp:
 def table(parts: Parts) -> Mapping[str, Mapping[str, Endpoint]]:
     """What answers at which path, by method; HEAD is answered wherever GET is, and not listed."""
     by_path: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
-    oauth = OAuthApi(parts.tokens, parts.failure_limit)
+    oauth = OAuthApi(parts.tokens, parts.failure_limit, takes_query_credentials=parts.takes_query_credentials)
     by_path["/oauth/token"]["POST"] = oauth.token
     by_path["/oauth/info"]["GET"] = oauth.info
     by_path["/docs/style.css"]["GET"] = style
@@ -83,7 +87,7 @@ def table(parts: Parts) -> Mapping[str, Mapping[str, Endpoint]]:
 def rows_of(version: Version, parts: Parts) -> Iterator[Row]:
     """What one version serves. Of two paths that fit a request the first is taken."""
     status = TaskStatusApi(version, parts.tasks, parts.definitions)
-    sources = SourcesApi(parts.launches)
+    sources = SourcesApi(parts.launches, upload_bytes=parts.upload_bytes)
     statuses, gate = version.at("task-status"), version.is_gated and parts.is_gate_kept
     yield Row("GET", statuses, READ_TASKS, status.list, gate)
     if version.has_pending:
@@ -128,10 +132,19 @@ class Dispatcher:
         """Answer one request."""
         parts = [part for part in scope["path"].split("/") if part]
         scope["path"] = "/" + "/".join(parts)
-        request = Request(scope, receive, send)
+
+        async def receive_unless_refused() -> Message:
+            message = await receive()
+            if REFUSAL in scope:
+                raise scope[REFUSAL]
+            return message
+
+        request = Request(scope, receive_unless_refused, send)
         try:
+            if REFUSAL in scope:
+                raise scope[REFUSAL]
             response = await self._endpoint(scope, parts)(request)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # It is cancelled where the server stops.
             response = answer_to(request, error)
         note_refusal(request, response)
         await response(scope, receive, send)

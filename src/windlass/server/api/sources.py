@@ -32,12 +32,13 @@ class _Fields(msgspec.Struct, frozen=True):
 class SourcesApi:
     """Answers for the load operations of sources."""
 
-    def __init__(self, launches: Launches) -> None:
+    def __init__(self, launches: Launches, *, upload_bytes: int) -> None:
         self._launches = launches
+        self._upload_bytes = upload_bytes
 
     async def load_accounts(self, request: Request, principal: Principal) -> Response:
         """Start an account aggregation."""
-        async with _read_fields(request, "file") as fields:
+        async with _read_fields(request, "file", self._upload_bytes) as fields:
             task = await self._launches.load_accounts(
                 request.path_params["id"], principal.name, fields.file, rewrite_all=fields.rewrite_all
             )
@@ -52,16 +53,16 @@ class SourcesApi:
         return await self._load_entitlements(request, principal, "csvFile")
 
     async def _load_entitlements(self, request: Request, principal: Principal, file_field: str) -> Response:
-        async with _read_fields(request, file_field) as fields:
+        async with _read_fields(request, file_field, self._upload_bytes) as fields:
             task = await self._launches.load_entitlements(request.path_params["id"], principal.name, fields.file)
         return json_response(load_entitlements_answer(task), HTTPStatus.ACCEPTED)
 
 
 @asynccontextmanager
-async def _read_fields(request: Request, file_field: str) -> AsyncIterator[_Fields]:
+async def _read_fields(request: Request, file_field: str, upload_bytes: int) -> AsyncIterator[_Fields]:
     given = parameters.media_type(request)
     if given in FORMS:
-        async with read_form(request, max_files=1) as form:
+        async with read_form(request, file_bytes=upload_bytes) as form:
             if len(form.getlist("disableOptimization")) > 1:
                 raise InvalidRequest("The form field disableOptimization is given more than once; give it once.")
             for name, value in form.multi_items():

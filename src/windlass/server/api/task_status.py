@@ -59,7 +59,7 @@ class TaskStatusApi:
             stored = await self._tasks.changed(task_id, timeout_s=wait_s, known=known)
         headers = {} if wait_s is None else {"Preference-Applied": f"wait={wait_s}"}
         if known is not None and known(stored.version):
-            return Response(None, HTTPStatus.NOT_MODIFIED, {**headers, "ETag": conditions.etag(stored.version)})
+            return Response(None, HTTPStatus.NOT_MODIFIED, {**headers, **conditions.validators(stored.version)})
         return document_response(stored, headers)
 
     async def patch(self, request: Request, principal: Principal) -> Response:
@@ -76,7 +76,7 @@ class TaskStatusApi:
 
 def document_response(stored: Stored, headers: dict[str, str] | None = None) -> Response:
     """A task as it is stored, with its entity tag."""
-    return json_response(stored.document.encode(), headers={**(headers or {}), "ETag": conditions.etag(stored.version)})
+    return json_response(stored.document.encode(), headers={**(headers or {}), **conditions.validators(stored.version)})
 
 
 def _joined(documents: Sequence[str]) -> bytes:

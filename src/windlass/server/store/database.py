@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import msgspec
 
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable
+from windlass.server.redaction import place_of
 
 # The driver has no types; these two names are what the rest of the folder says instead.
 Connection: TypeAlias = Any
@@ -38,6 +38,7 @@ _UNREACHED = (*_LOST, OSError)
 SCHEMA_REVISION = "0003"
 """The newest revision in migrations/versions: what this release works with."""
 
+_LOOK = "it looks like postgresql://USER:PASSWORD@HOST/DATABASE"
 _CONNECT_TIMEOUT_S = 10
 _STATEMENT_TIMEOUT_S = 30
 _MIGRATION_LOCK = 0x57494E44  # Any number that no other program on this database uses.
@@ -57,25 +58,23 @@ def _connecting(url: str) -> Iterator[None]:
     """As `translated`, and say of a database that cannot be reached, or refuses us, where it is and why."""
     try:
         yield
-    except ValueError as error:  # The driver's own error for a wrong URL is one, too.
+    except asyncpg.ClientConfigurationError as error:
+        raise ConfigurationError(f"The database URL cannot be used: {_reason(error)}; {_LOOK}.") from error
+    except ValueError:
+        # What the URL's parser says repeats what it stumbled over, and that is a password's part more often than not.
         raise ConfigurationError(
-            f"The database URL cannot be used: {_reason(error)}; it looks like postgresql://USER:PASSWORD@HOST/DATABASE."
-        ) from error
+            f"The database URL cannot be used; {_LOOK}, with / ? # % and @ in the password as %2F %3F %23 %25 and %40."
+        ) from None
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        raise ConfigurationError(f"The database at {_place(url)} refuses the connection: {_reason(error)}.") from error
+        raise ConfigurationError(
+            f"The database at {place_of(url)} refuses the connection: {_reason(error)}."
+        ) from error
     except _UNREACHED as error:
-        raise DatabaseUnavailable(f"The database at {_place(url)} does not answer: {_reason(error)}.") from error
+        raise DatabaseUnavailable(f"The database at {place_of(url)} does not answer: {_reason(error)}.") from error
 
 
 def _reason(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-def _place(url: str) -> str:
-    """Where the database is, without the password."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2] or parse_qs(parts.query).get("host", ["this machine"])[0]
-    return f"{host}{parts.path}"
 
 
 async def connect(url: str, *, name: str) -> Connection:

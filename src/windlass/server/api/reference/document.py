@@ -24,7 +24,16 @@ from windlass.server.store.task_lists import Which
 
 Json = dict[str, Any]
 
-_EVERY_ANSWER_HAS = ("SLPT-Request-ID", "Date")
+EVERY_ANSWER_HAS = (
+    "SLPT-Request-ID",
+    "Date",
+    "Cache-Control",
+    "Content-Security-Policy",
+    "Referrer-Policy",
+    "X-Content-Type-Options",
+)
+# What answers requests that cannot be read, or not in time, whatever they ask for.
+_ANYWHERE = ("400", "408", "414", "431", "503")
 _ONLY_STREAMS = "204"
 _LISTS = {Which.ENDED: "The tasks that have ended", Which.ALL: "All tasks, pending ones and those that have ended"}
 
@@ -56,6 +65,7 @@ def document(version: Version, rows: Iterable[Row]) -> Json:
         "tags": _tags(paths),
         "paths": paths,
         "x-other-paths": _ref("responses", "404"),
+        "x-anywhere": {status: _ref("responses", status) for status in _ANYWHERE},
         "components": _in_use(components, paths),
     }
 
@@ -152,7 +162,7 @@ def _body(about: Json) -> Json:
 
 
 def _answer(about: Json, headers: Mapping[str, Json]) -> Json:
-    required = {name: headers[name] | {"required": True} for name in (*_EVERY_ANSWER_HAS, *about.get("has", ()))}
+    required = {name: headers[name] | {"required": True} for name in (*EVERY_ANSWER_HAS, *about.get("has", ()))}
     optional = {name: headers[name] for name in about.get("may_have", ())}
     answer = {"description": about["description"], "headers": required | optional}
     schema = about.get("schema")
@@ -177,7 +187,7 @@ def _tags(paths: Mapping[str, Json]) -> list[Json]:
 
 def _in_use(components: Json, paths: Json) -> Json:
     """The components that the paths lead to, in their order."""
-    wanted = {"#/components/responses/404"}
+    wanted = {f"#/components/responses/{status}" for status in ("404", *_ANYWHERE)}
     found, new = set[str](), set(_refs(paths)) | wanted
     while new:
         found |= new

@@ -17,7 +17,7 @@ from windlass.server.api.versions import VERSIONS, Version
 # The pages hold neither scripts nor anything from elsewhere, and the browser sees to it.
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
 }
 
 

@@ -15,10 +15,12 @@ from mako.template import Template
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from windlass.server.api.reference.document import EVERY_ANSWER_HAS
+
 Json = dict[str, Any]
 
 # The page tells of these once, for all answers.
-_EVERYWHERE = {"SLPT-Request-ID", "Date", "Content-Language", "Vary"}
+_EVERYWHERE = {*EVERY_ANSWER_HAS, "Content-Language", "Vary"}
 
 
 def page(name: str, names: Sequence[str], document: Json) -> str:

@@ -1,0 +1,93 @@
+"""What looks like a secret is not written down, and what does not is."""
+
+import io
+import logging
+
+import pytest
+
+from windlass.server.redaction import RedactingFormatter, has_password, place_of, redacted
+
+SECRET = "s3cr3t-Pa55"
+JWT = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ3aW5kbGFzcyJ9.c2lnbmF0dXJl-_x"
+
+
+@pytest.mark.parametrize("text", [
+    f"postgresql://windlass:{SECRET}@db.example/windlass",
+    f"http://ada:{SECRET}@sweep.example/api?x=1",
+    f"cannot reach 'https://{SECRET}@host/x'",
+    f"postgresql://u:a/b@c#{SECRET}@host/x",
+    f"postgresql://host/db?user=ada&password={SECRET}&x=1",
+    f"host=db.example password={SECRET} user=ada",
+    f"host=db.example password='{SECRET} with spaces' user=ada",
+    f"Authorization: Bearer {SECRET}",
+    f"{{'authorization': 'Basic {SECRET}'}}",
+    f"[(b'authorization', b'Basic {SECRET}')]",
+    f"POST /oauth/token?client_id=x&client_secret={SECRET}&grant_type=client_credentials",
+    f"grant_type=client_credentials&client_secret%3D{SECRET}",
+    f'{{"client_secret": "{SECRET}"}}',
+    f'{{\\"client_secret\\": \\"{SECRET}\\"}}',
+    f"SAIL_CLIENT_SECRET={SECRET}",
+    f"export PGPASSWORD={SECRET}",
+    f'"access_token":"{SECRET}"',
+    f"x-api-key: {SECRET}",
+])  # fmt: skip
+def test_secrets_with_a_name_or_a_place_are_hidden(text):
+    assert SECRET not in redacted(text)
+    assert "***" in redacted(text)
+
+
+@pytest.mark.parametrize("text", [JWT, f"token {JWT} is bad", "a" * 64, f"secret is {'0f' * 32}."])
+def test_tokens_and_client_secrets_are_known_by_their_look(text):
+    hidden = redacted(text)
+
+    assert JWT.rpartition(".")[2] not in hidden
+    assert "a" * 64 not in hidden
+    assert "0f" * 32 not in hidden
+
+
+@pytest.mark.parametrize("text", [
+    "The database at db.example/windlass does not answer: [Errno 111] Connection refused",
+    "GET /beta/task-status/019a2f6e41d27c30b1a05ce83f7d9e12 (5c56d787a9ee42449c57cf1c305f7428) was refused: 404",
+    "windlass ready on http://127.0.0.1:8080",
+    "it looks like postgresql://USER:PASSWORD@HOST/DATABASE",
+    'password authentication failed for user "ada"',
+    "mail ada@example.com, see https://sweep.example/api: https://x.example/a@b",
+    "SAIL_CLIENT_SECRET is missing; the token is not valid",
+])  # fmt: skip
+def test_what_is_no_secret_stays(text):
+    assert redacted(text) == text
+
+
+def test_a_log_hides_secrets_in_arguments_and_tracebacks_alike():
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(RedactingFormatter("%(message)s"))
+    log = logging.Logger("test")
+    log.addHandler(handler)
+    try:
+        raise OSError(f"no way to https://ada:{SECRET}@host/")
+    except OSError:
+        log.exception("failed with %s", {"password": SECRET})
+
+    assert "OSError: no way to https://***@host/" in stream.getvalue()
+    assert SECRET not in stream.getvalue()
+
+
+@pytest.mark.parametrize(("url", "place"), [
+    ("postgresql://ada:pw@db.example:5433/windlass?sslmode=require", "db.example:5433/windlass"),
+    ("postgresql://db.example/windlass", "db.example/windlass"),
+    ("postgresql:///windlass?host=/run/postgresql&password=pw", "/run/postgresql/windlass"),
+    ("postgresql:///windlass", "this machine/windlass"),
+    ("postgresql://ada:p/w@db.example/windlass", "db.example/windlass"),
+    ("postgresql://ada:p?w#@db.example/windlass", "db.example/windlass"),
+])  # fmt: skip
+def test_the_place_of_a_database_says_nothing_else(url, place):
+    assert place_of(url) == place
+
+
+@pytest.mark.parametrize(("url", "is_said"), [
+    ("postgresql://ada:pw@host/x", True), ("postgresql://ada@host/x", False), ("postgresql:///x?password=pw", True),
+    ("postgresql://ada:p[w@host/x", True), ("postgresql:///x?host=/run", False),
+])  # fmt: skip
+def test_a_password_in_a_url_is_seen(url, is_said):
+    assert has_password(url) is is_said
