@@ -358,7 +358,7 @@ def test_many_threads_may_advance(client):
         for thread in threads:
             thread.join()
 
-    assert tracker.status.progress == "2,000.0 of 2,000"
+    assert tracker.status.progress == "2,000 of 2,000"
 
 
 def test_trackers_may_be_within_each_other(client):

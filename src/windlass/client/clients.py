@@ -189,6 +189,7 @@ class _Operations:
             with_credentials=not access_token,
         )
         chosen = version_of(version)
+        access_token = access_token and access_token.strip()
         agent = f"windlass/{__version__} Python/{platform.python_version()}"
         headers = {"User-Agent": f"{user_agent} {agent}" if user_agent else agent, "Accept": "application/json"}
         if language is not None:
@@ -206,6 +207,7 @@ class _Operations:
                 clock=time.monotonic,
             ),
             headers,
+            timeout_s,
         )
         from windlass.client.transport import Settings  # The HTTP library takes most of the time to import.
 

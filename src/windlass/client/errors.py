@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 class ClientError(Exception):
     """The root of the tree."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
 
 class ConfigurationError(ClientError):
     """Where the server is, or who asks, is not known or makes no sense."""
@@ -116,6 +119,14 @@ class TooManyRequests(ApiError):
 
 class ServerError(ApiError):
     """500 and above: the server failed."""
+
+
+def _restored(kind: type[ClientError], args: tuple[Any, ...], attributes: dict[str, Any]) -> ClientError:
+    """An error that was sent to another process."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {

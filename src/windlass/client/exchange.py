@@ -13,12 +13,22 @@ from windlass.client.versions import Version
 
 T = TypeVar("T")
 
+_GRACE_S = 1.0  # For an answer that comes just when the time is up.
+
 
 class Session:
-    """What all exchanges of a client share. headers: of every request."""
+    """What all exchanges of a client share. headers: of every request; timeout_s: for silence, unless one differs."""
 
-    def __init__(self, version: Version, tokens: Tokens, repetition: Repetition, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        version: Version,
+        tokens: Tokens,
+        repetition: Repetition,
+        headers: Mapping[str, str],
+        timeout_s: float = 30.0,
+    ) -> None:
         self.version = version
+        self._timeout_s = timeout_s
         self._tokens = tokens
         self._repetition = repetition
         self._headers = headers
@@ -34,11 +44,11 @@ class Session:
 
     def once(self) -> "Session":
         """The same without any repetition."""
-        return Session(self.version, self._tokens, self._repetition.once(), self._headers)
+        return Session(self.version, self._tokens, self._repetition.once(), self._headers, self._timeout_s)
 
     def until(self, ends_at: float) -> "Session":
         """The same within a time, by its clock: where a further attempt would begin later, OutOfTime is raised."""
-        return Session(self.version, self._tokens, self._repetition.until(ends_at), self._headers)
+        return Session(self.version, self._tokens, self._repetition.until(ends_at), self._headers, self._timeout_s)
 
     def ask(self, request: Request, read: Callable[[Answer], T], *, is_streamed: bool = False) -> Conversation[T]:
         """Send a request, and read its answer. Raises ApiError, BadAnswer, Unreachable; OutOfTime only `until` then."""
@@ -61,4 +71,7 @@ class Session:
 
     def _with(self, token: str, request: Request, is_streamed: bool) -> Send:
         headers = {**self._headers, **request.headers, "Authorization": f"Bearer {token}"}
+        timeout_s, left_s = request.timeout_s or self._timeout_s, self._repetition.left_s() + _GRACE_S
+        if left_s < timeout_s:
+            return Send(msgspec.structs.replace(request, headers=headers, timeout_s=max(_GRACE_S, left_s)), is_streamed)
         return Send(msgspec.structs.replace(request, headers=headers), is_streamed)

@@ -122,7 +122,7 @@ def _optional_text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _word(value: object) -> str | None:
+def word(value: object) -> str | None:
     """A word of an enumeration, whatever its case; None for none."""
     word = str(value).upper() if value else None
     return _OTHER_WORDS.get(word, word) if word else None
@@ -161,7 +161,7 @@ class Target(Model):
 
     __slots__ = ()
     id = _Member(_text, "Of the source or identity.")
-    type = _Member(_word, "APPLICATION or IDENTITY.")
+    type = _Member(word, "APPLICATION or IDENTITY.")
     name = _Member(_text, "A source's is followed by ` [source]`.")
 
 
@@ -169,7 +169,7 @@ class Message(Model):
     """Something a task has to say."""
 
     __slots__ = ()
-    type = _Member(_word, "INFO, WARN or ERROR; see MessageType.")
+    type = _Member(word, "INFO, WARN or ERROR; see MessageType.")
     key = _Member(_text, "What is said, for programs.")
     text = _Member(_localized, "What is said, for people.", key="localizedText")
     parameters = _Member(_objects, "What the text was made with.")
@@ -206,7 +206,7 @@ class _Task(Model):
     created = _Member(moment, "When it came into being; aware, as all that follow.")
     launched = _Member(moment, "When work on it began.")
     completed = _Member(moment, "When it ended.")
-    completion_status = _Member(_word, "How it ended, None while it is pending; see CompletionStatus.")
+    completion_status = _Member(word, "How it ended, None while it is pending; see CompletionStatus.")
     progress = _Member(_optional_text, "How far it is, in words.")
     percent_complete = _Member(_percent, "How far it is, 0 to 100.")
 

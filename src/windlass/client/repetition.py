@@ -48,6 +48,10 @@ class Repetition:
         self._retry_after_cap_s = retry_after_cap_s
         self._ends_at = ends_at
 
+    def left_s(self) -> float:
+        """How much of the time is left, in seconds."""
+        return self._ends_at - self.clock()
+
     def once(self) -> "Repetition":
         """The same without any repetition."""
         return self._with(max_attempts=1)

@@ -1,7 +1,7 @@
 """The operations on task statuses, as conversations; named as in the API's documents. Source: wire contract §5."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ from windlass.client.answers import read_each, read_one
 from windlass.client.errors import BadRequest, PreconditionFailed
 from windlass.client.exchange import Session
 from windlass.client.filters import Filter
-from windlass.client.models import CompletionStatus, Headers, Page, TaskStatus, moment
+from windlass.client.models import CompletionStatus, Headers, Page, TaskStatus, moment, word
 from windlass.client.protocol import Answer, Conversation, Repeat, Request
 
 JsonPatch = Sequence[Mapping[str, Any]]
@@ -75,8 +75,8 @@ def update_task_status(
 ) -> Conversation[TaskStatus]:
     """Change a task with a JSON Patch (RFC 6902), whole or not at all; the task as it then is.
 
-    if_match: a task's `etag`; if the task has changed since, PreconditionFailed is raised. It also makes any patch
-    safe to repeat. Without it, a patch is repeated after its answer was lost only where it merely replaces values.
+    if_match: a task's `etag`; if the task has changed since, PreconditionFailed is raised.
+    After its answer was lost, a patch is repeated only where it merely replaces values.
     Raises BadRequest naming what cannot be changed, NotFound.
     """
     if isinstance(operations, Mapping | str):
@@ -90,7 +90,7 @@ def update_task_status(
             **({} if if_match is None else {"If-Match": if_match}),
         },
         body=msgspec.json.encode(operations),
-        repeat=Repeat.ALWAYS if is_plain or if_match is not None else Repeat.UNTAKEN,
+        repeat=Repeat.ALWAYS if is_plain else Repeat.UNTAKEN,
     )
     try:
         return (yield from session.ask(request, lambda answer: status_of(request, answer)))
@@ -139,7 +139,8 @@ def quoted(given_id: str) -> str:
         raise TypeError(f"The id is {given_id!r}; it must be text.")
     if not given_id:
         raise ValueError("The id is empty.")
-    return quote(given_id, safe="")
+    quoted_id = quote(given_id, safe="")
+    return quoted_id if quoted_id.strip(".") else quoted_id.replace(".", "%2E")  # Of dots alone it would be a folder.
 
 
 def status_of(request: Request, answer: Answer) -> TaskStatus:
@@ -174,9 +175,12 @@ def _at(value: Any, path: str) -> Any:
 def _same(found: Any, wanted: Any) -> bool:
     """Whether a server that was given the one shows the other: it writes dates and statuses in its own way."""
     wanted = msgspec.to_builtins(wanted)
-    if isinstance(found, str) and isinstance(wanted, str):
-        return found.casefold() == wanted.casefold() or (moment(found) is not None and moment(found) == moment(wanted))
-    return bool(found == wanted)
+    if not (isinstance(found, str) and isinstance(wanted, str)):
+        return bool(found == wanted)
+    there, asked = moment(found), moment(wanted)
+    if there is not None and asked is not None:
+        return abs(there - asked) < timedelta(milliseconds=1)
+    return word(found) == word(wanted)
 
 
 def _pending(session: Session, method: str, offset: int, limit: int, count: bool) -> Request:

@@ -42,6 +42,8 @@ _SILENCE_S = 10.0  # With nothing to report, whether somebody else ended the tas
 PATIENCE_S = 5.0
 _TEXT_AT_MOST = 1_000
 _MESSAGES_AT_MOST = 100
+_LEAST = frozenset({"launched", "percentComplete", "completionStatus", "completed"})
+_TOO_MUCH = frozenset({400, 413})  # What a server says to results that are too large, or too deep.
 _MARK = "windlassTrack"  # The argument that tells a task which was made though we were not told so from all others.
 
 
@@ -130,16 +132,26 @@ class Progress:
     def _words(self) -> str | None:
         if self.text is not None:
             return _text(self.text)
-        if self.total is None and not self.done:
+        done = _number(self.done)
+        if self.total is None and not done:
             return None
-        of_total = "" if self.total is None else f" of {round(self.total, 3):,}"
-        return _text(f"{round(self.done, 3):,}{of_total} {self._unit}".rstrip())
+        of_total = "" if self.total is None else f" of {_number(self.total):,.10g}"
+        return _text(f"{done:,.10g}{of_total} {self._unit}".rstrip())
 
     def _percent(self) -> int:
         if self._end.get("completionStatus") in (CompletionStatus.SUCCESS, CompletionStatus.WARNING):
             return 100
-        share = self.done / self.total if self.total else 0
+        total = _number(self.total)
+        share = _number(self.done) / total if total else 0
         return int(100 * share) if 0 <= share < 1 else 99 if share >= 1 else 0
+
+
+def _number(value: object) -> float:
+    """The number, 0 for what is none."""
+    try:
+        return float(value)  # type: ignore[arg-type]  # A script's mistake must not end its reports.
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def _last_line(error: BaseException) -> str:
@@ -156,7 +168,7 @@ def _text(value: object) -> str:
 
 
 def _plain_members(members: Mapping[str, Any]) -> dict[str, Any]:
-    return {_text(name): _plain(value) for name, value in dict(members).items()}
+    return {_text(name): _plain(value) for name, value in dict(members).items()} if members else {}
 
 
 def _plain(value: object) -> Any:
@@ -178,6 +190,7 @@ def report(session: Session, progress: Progress) -> Conversation[None]:
     once = session.once()
     mark = uuid.uuid4().hex
     sent: dict[str, Any] = {}
+    is_reduced = False  # Whether the server takes no more than the least.
     is_doubtful = False  # Whether the server may have done more than it could tell.
     pause_s = PAUSE_S
     give_up_at = inf
@@ -203,8 +216,10 @@ def report(session: Session, progress: Progress) -> Conversation[None]:
                 progress.arguments = {**progress.status.attributes}
                 progress.arguments.pop(_MARK, None)
             fields = progress.fields()
+            if is_reduced:
+                fields = {name: value for name, value in fields.items() if name in _LEAST}
             if progress.status.launched is not None:
-                del fields["launched"]  # It can be set but once.
+                fields.pop("launched", None)  # It can be set but once.
             is_last = "completionStatus" in fields  # It tells all, for servers put words of their own beside an end.
             operations = [
                 {"op": "replace", "path": f"/{name}", "value": value}
@@ -228,8 +243,12 @@ def report(session: Session, progress: Progress) -> Conversation[None]:
             wanted_s = (isinstance(error, ApiError) and error.retry_after_s) or 0.0
             pause_s = min(_LONGEST_PAUSE_S, max(2 * pause_s, wanted_s))
         except ClientError as error:
-            _log.warning("The progress of %r is no longer reported: %s", progress.name, error)
-            return
+            if is_reduced or not is_changing or not isinstance(error, ApiError) or error.status not in _TOO_MUCH:
+                _log.warning("The progress of %r is no longer reported: %s", progress.name, error)
+                return
+            _log.warning("Only the percentage and the end of %r are reported: %s", progress.name, error)
+            is_reduced = True
+            continue
         if session.clock() + 1 > give_up_at:
             _log.warning("The end of %r could not be reported.", progress.name)
             return

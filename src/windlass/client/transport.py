@@ -4,6 +4,7 @@ Knows nothing of what is said, nor of tokens; sends each request once.
 """
 
 import asyncio
+import os
 import ssl
 import threading
 import time
@@ -35,7 +36,7 @@ from windlass.client.protocol import (
 T = TypeVar("T")
 
 # Servers close connections that idle for 5 s or more; one that is reused just then breaks under the request.
-_LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4.0)
+_LIMITS = httpx2.Limits(max_connections=1_000, max_keepalive_connections=20, keepalive_expiry=4.0)
 _UNTAKEN = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
 _NO_FILE = nullcontext()
 
@@ -70,11 +71,15 @@ class Sender:
     """Carries out steps by blocking, in several threads at a time if need be. sleep: what carries out a Pause."""
 
     def __init__(self, settings: Settings) -> None:
-        self._timeout_s = settings.timeout_s
-        with _sensible(settings):
-            self._http = httpx2.Client(**settings.options())
-        self._turn = threading.Lock()
+        self._settings = settings
         self.sleep: Callable[[float], object] = time.sleep
+        self._connect()
+
+    def _connect(self) -> None:
+        with _sensible(self._settings):
+            self._http = httpx2.Client(**self._settings.options())
+        self._turn = threading.Lock()
+        self._process = os.getpid()
 
     def close(self) -> None:
         """Close the connections."""
@@ -88,6 +93,7 @@ class Sender:
 
     def run(self, conversation: Conversation[T]) -> T:
         """Hold the conversation; what it returns."""
+        self._begin()
         with closing(conversation), ExitStack() as streams:
             result = None
             try:
@@ -99,6 +105,7 @@ class Sender:
 
     def iterate(self, stream: Stream[T]) -> Iterator[T]:
         """Hold the conversation; what it hands on, as it comes."""
+        self._begin()
         with closing(stream), ExitStack() as streams:
             result = None
             while True:
@@ -111,6 +118,13 @@ class Sender:
                     yield from step.items
                 else:
                     result = self._carry_out(step, streams)
+
+    def _begin(self) -> None:
+        """Refuse if closed; connect anew after a fork, for the parent reads from the connections that came along."""
+        if self._http.is_closed:
+            raise ClientError("The client has been closed; make another one.")
+        if self._process != os.getpid():
+            self._connect()
 
     def _carry_out(self, step: Any, streams: ExitStack) -> Any:
         """What came of a step: its result, or the error to be raised where it was asked for."""
@@ -132,7 +146,7 @@ class Sender:
 
     def _send(self, step: Send, streams: ExitStack) -> Answer:
         with _file_of(step.request) as file:
-            request = _built(self._http, step.request, self._timeout_s, file)
+            request = _built(self._http, step.request, self._settings.timeout_s, file)
             response = self._http.send(request, stream=step.is_streamed)
             if not step.is_streamed:
                 return _answer(response, response.content)
@@ -147,7 +161,7 @@ class AsyncSender:
     """Carries out steps by awaiting. sleep: what carries out a Pause."""
 
     def __init__(self, settings: Settings) -> None:
-        self._timeout_s = settings.timeout_s
+        self._settings = settings
         with _sensible(settings):
             self._http = httpx2.AsyncClient(**settings.options())
         self._turn = asyncio.Lock()
@@ -165,6 +179,7 @@ class AsyncSender:
 
     async def run(self, conversation: Conversation[T]) -> T:
         """Hold the conversation; what it returns."""
+        self._begin()
         with closing(conversation):
             async with AsyncExitStack() as streams:
                 result = None
@@ -177,6 +192,7 @@ class AsyncSender:
 
     async def iterate(self, stream: Stream[T]) -> AsyncIterator[T]:
         """Hold the conversation; what it hands on, as it comes."""
+        self._begin()
         with closing(stream):
             async with AsyncExitStack() as streams:
                 result = None
@@ -191,6 +207,10 @@ class AsyncSender:
                             yield item
                     else:
                         result = await self._carry_out(step, streams)
+
+    def _begin(self) -> None:
+        if self._http.is_closed:
+            raise ClientError("The client has been closed; make another one.")
 
     async def _carry_out(self, step: Any, streams: AsyncExitStack) -> Any:
         """What came of a step: its result, or the error to be raised where it was asked for."""
@@ -212,7 +232,7 @@ class AsyncSender:
 
     async def _send(self, step: Send, streams: AsyncExitStack) -> Answer:
         with _file_of(step.request) as file:
-            request = _built(self._http, step.request, self._timeout_s, file)
+            request = _built(self._http, step.request, self._settings.timeout_s, file)
             response = await self._http.send(request, stream=step.is_streamed)
             if not step.is_streamed:
                 return _answer(response, response.content)
@@ -298,7 +318,8 @@ def _translated(error: httpx2.RequestError | OSError) -> NoAnswer | ClientError:
     """The HTTP library's error as ours."""
     match error:
         case httpx2.LocalProtocolError() | httpx2.UnsupportedProtocol():
-            return ConfigurationError(f"The request cannot be sent: {error}.")
+            # The library's own words may quote a header, and with it the token.
+            return ConfigurationError("The request is none that HTTP allows; is there an odd character in the token?")
         case httpx2.TimeoutException():
             return NoAnswer(f"it took too long ({type(error).__name__})", is_untaken=isinstance(error, _UNTAKEN))
         case httpx2.RequestError():
@@ -313,8 +334,15 @@ def _sensible(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (httpx2.InvalidURL, ValueError) as error:
-        where = f"base URL {settings.base_url!r}" + (f" or the proxy {settings.proxy!r}" if settings.proxy else "")
-        raise ConfigurationError(f"The {where} makes no sense: {error}.") from error
+        # A proxy is not quoted, for it may hold a password.
+        raise ConfigurationError(
+            f"The base URL {settings.base_url!r} makes no sense, or a proxy does; one may come from HTTP_PROXY, "
+            "HTTPS_PROXY or ALL_PROXY."
+        ) from error
+    except ImportError as error:
+        raise ConfigurationError(
+            "A proxy of the kind socks, perhaps from ALL_PROXY, needs the package socksio."
+        ) from error
     except OSError as error:
         raise ConfigurationError(
             f"The certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}."

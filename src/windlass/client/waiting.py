@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from windlass.client.errors import BadAnswer, NotFound, ServerError, Unreachable, WaitTimeout
+from windlass.client.errors import BadAnswer, ClientError, NotFound, ServerError, Unreachable, WaitTimeout
 from windlass.client.exchange import Session
 from windlass.client.launches import OnProgress, load_accounts, load_entitlements
 from windlass.client.models import TaskStatus
@@ -96,7 +96,7 @@ def _wait(session: Session, task_id: str, timeout_s: float | None, *, grace_s: f
             if session.clock() > began_at + grace_s:
                 raise
         except OutOfTime as error:
-            raise _timeout(task_id, timeout_s, task) from error.failure
+            raise _timeout(task_id, timeout_s, task, error.failure) from error.failure
         except OUTAGES:
             if task is None or session.clock() > heard_at + OUTAGE_S:
                 raise
@@ -132,6 +132,9 @@ def _changed(
     return session.ask(request, read)
 
 
-def _timeout(task_id: str, timeout_s: float | None, task: TaskStatus | None) -> WaitTimeout:
+def _timeout(
+    task_id: str, timeout_s: float | None, task: TaskStatus | None, failure: ClientError | None = None
+) -> WaitTimeout:
     state = "was not seen" if task is None else f"was at {task.percent_complete} %"
-    return WaitTimeout(f"Task {task_id} had not ended after {timeout_s:g} s; it {state}.", task)
+    reason = "" if failure is None else f" {failure}"
+    return WaitTimeout(f"Task {task_id} had not ended after {timeout_s:g} s; it {state}.{reason}", task)

@@ -50,7 +50,7 @@ def watch(
 def _watch(session: Session, watched: "_These | _Matching", until: float) -> Stream[TaskStatus]:
     """Compare once, then listen to events for as long as there are any; where there are none, compare again."""
     pauses = Pauses()
-    has_events = True
+    has_events = watched.may_have_events
     heard_at: float | None = None
     try:
         while True:
@@ -122,7 +122,9 @@ def _tasks(events: Iterable[bytes]) -> Iterator[TaskStatus]:
         lines = (line.partition(b":") for line in event.splitlines())
         data = b"\n".join(value.removeprefix(b" ") for name, _, value in lines if name == b"data")
         with suppress(ValueError):
-            yield TaskStatus(data)
+            task = TaskStatus(data)
+            if task.id:
+                yield task
 
 
 class _Known:
@@ -159,20 +161,31 @@ class _These(_Known):
     def __init__(self, session: Session, task_ids: tuple[str, ...]) -> None:
         super().__init__(session)
         self._task_ids = tuple(dict.fromkeys(task_ids))
+        self._asked_as: dict[str, str] = {}  # By the id that the server calls the task by.
+        self._over: set[str] = set()
         self.filters = F.id.in_(self._task_ids[:_IDS_AT_MOST])
+        self.may_have_events = len(self._task_ids) <= _IDS_AT_MOST
 
     @property
     def is_over(self) -> bool:
         return not self._left()
 
     def _left(self) -> list[str]:
-        return [task_id for task_id in self._task_ids if task_id not in self._ended]
+        return [task_id for task_id in self._task_ids if task_id not in self._over]
+
+    def news(self, tasks: Iterable[TaskStatus]) -> list[TaskStatus]:
+        """Which of these are ours, and tell something new."""
+        ours = [task for task in tasks if task.id in self._asked_as]
+        self._over.update(self._asked_as[task.id] for task in ours if task.is_final)
+        return super().news(ours)
 
     def compare(self) -> Conversation[list[TaskStatus]]:
         """The present state of those that have not ended."""
         tasks: list[TaskStatus] = []
         for task_id in self._left():
-            tasks += [(yield from get_task_status(self._session, task_id))]
+            task = yield from get_task_status(self._session, task_id)
+            self._asked_as[task.id] = task_id
+            tasks.append(task)
         return tasks
 
     def end_early(self) -> None:
@@ -185,6 +198,7 @@ class _Matching(_Known):
     """Tasks that match a filter; all without one."""
 
     is_over = False
+    may_have_events = True
 
     def __init__(self, session: Session, filters: str | Filter | None) -> None:
         super().__init__(session)
