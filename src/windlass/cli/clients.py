@@ -33,7 +33,7 @@ def client() -> None:
 )
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help=f"May be repeated; {ALL_SCOPES} otherwise.")
 @click.option("--application", is_flag=True, help="An application, without a user to act for.")
-@output_options(on_pipe="table")
+@output_options(on_pipe="table", forms=("table", "json", "jsonl", "csv"))
 @database_options
 def create(
     name: str,

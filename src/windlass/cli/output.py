@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from windlass.cli.text import clean, json_safe
+from windlass.cli.text import clean, clean_line, json_safe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-FORMATS = ("table", "json", "jsonl", "csv")
+FORMATS = ("table", "json", "jsonl", "csv", "id")
 Object = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -83,9 +83,11 @@ def write_object(
 
 
 def write_data(objects: Iterable[Object], form: str, *, columns: Sequence[str], file: TextIO) -> None:
-    """Write objects as JSON (one list), JSON lines or CSV; the same data in each."""
+    """Write objects as JSON (one list), JSON lines or CSV, the same data in each; or their ids alone, one a line."""
     if form == "jsonl":
         file.writelines(json_line(each) for each in objects)
+    elif form == "id":
+        file.writelines(f"{clean_line(str(each['id']))}\n" for each in objects)
     elif form == "csv":
         _write_csv(objects, columns, file)
     else:

@@ -1,6 +1,5 @@
 """`windlass task run` and `wait`: a task from its start to its end."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -9,15 +8,12 @@ import click
 
 from windlass.cli.connection import api_options, connect
 from windlass.cli.exits import ExitStatus
-from windlass.cli.options import Id, output_options
-from windlass.cli.output import write_objects
+from windlass.cli.options import Id, is_id, output_options
 from windlass.cli.pairs import parse_pair
-from windlass.cli.tasks.data import COLUMNS, document
+from windlass.cli.tasks.data import write_tasks
 from windlass.cli.tasks.selection import complete_definitions
 from windlass.cli.tasks.single import show_task
 from windlass.client import TaskStatus
-
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @click.command()
@@ -54,7 +50,7 @@ def run(
       windlass task run "Cloud Account Aggregation" --argument sourceId=0193c1a2a1b07001800000000000abcd --wait
       windlass task run "Nightly import" --execution-type EVENT --json
     """
-    by_id = _ID.fullmatch(definition) is not None
+    by_id = is_id(definition)
     given = dict(parse_pair(argument, "--argument") for argument in arguments)
     with connect(api_version) as client:
         status = client.run(
@@ -89,7 +85,7 @@ def wait(task_ids: tuple[str, ...], output: str, api_version: str) -> ExitStatus
 
     with connect(api_version) as client:
         tasks = follow(client, task_ids)
-    write_objects(tasks, output, columns=COLUMNS, data=document, show=_show)
+    write_tasks(tasks, output, _show)
     return ending_of(tasks)
 
 

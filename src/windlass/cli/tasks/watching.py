@@ -32,7 +32,7 @@ _REFRESHES_PER_S = 4
 @click.command()
 @click.argument("task_ids", metavar="[ID]...", nargs=-1, type=Id())
 @selection_options(is_sorted=False)
-@output_options(on_pipe="jsonl", forms=("table", "jsonl", "csv"))
+@output_options(on_pipe="jsonl", forms=("table", "jsonl", "csv", "id"))
 @api_options
 def watch(task_ids: tuple[str, ...], selection: Selection, output: str, api_version: str) -> None:
     """Watch tasks live.
@@ -82,7 +82,7 @@ def _show(client: "Client", task_ids: tuple[str, ...], selection: Selection) -> 
                 board.add(status)
     finally:
         if not board.is_empty:
-            out().print(board.drawn(out().size))  # What was last seen stays when the live table is gone.
+            out().print(board.drawn(out().size, is_live=False))  # What was last seen stays when the live table is gone.
 
 
 def _recall(client: "Client", selection: Selection, board: "Board") -> None:
