@@ -110,6 +110,24 @@ def test_a_reader_that_has_seen_enough_ends_the_command_in_silence(environment):
     listing.stderr.close()
 
 
+@pytest.mark.parametrize(("target", "why"), [(">/dev/full", "No space left on device."), (">&-", "it is closed.")])
+def test_output_that_cannot_be_written_is_one_sentence(environment, target: str, why: str):
+    result = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m windlass completion fish {target}"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (result.returncode, result.stderr) == (1, f"Error: Standard output cannot be written: {why}\n")
+
+
+def test_a_file_on_a_full_disk_is_named(tmp_path: Path):
+    from windlass.cli.exits import Failure
+    from windlass.cli.files import whole_file
+
+    with pytest.raises(Failure, match=r"full cannot be written: No space left"), whole_file(Path("/dev/full")) as file:
+        file.write("x")
+
+
 def test_ctrl_c_is_130(terminal):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

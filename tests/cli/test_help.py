@@ -38,6 +38,15 @@ def test_every_command_has_examples_of_itself_that_parse(name: str):
         parse(shlex.split(example)[1:])
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_80_columns(name: str):
+    context = click.Context(COMMANDS[name], info_name=name, terminal_width=79)
+
+    told = COMMANDS[name].get_help(context)
+
+    assert [line for line in told.splitlines() if len(line) > 79] == []
+
+
 def parse(arguments: list[str]) -> None:
     """Read the arguments as the program would, without doing anything. Raises UsageError."""
     command: click.Command = program

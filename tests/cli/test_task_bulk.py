@@ -57,6 +57,13 @@ def test_what_would_be_changed_is_printed_for_programs(task, old, form: str):
     assert "it would clear these 2 tasks" in tried.stderr
 
 
+def test_a_sign_that_the_encoding_does_not_have_is_replaced(task, old):
+    shown = task("pending", "-o", "table", PYTHONIOENCODING="latin-1")
+
+    assert shown.returncode == 0
+    assert "? running 42 %" in shown.stdout
+
+
 def test_ids_alone_are_for_xargs(task, old):
     ids = task("pending", "--idle-for", "4h", "-o", "id")
 

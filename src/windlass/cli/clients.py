@@ -29,7 +29,8 @@ def client() -> None:
     type=click.Choice([level.value for level in UserLevel]),
     default=UserLevel.ORG_ADMIN.value,
     show_default=True,
-    help="What the user it acts for may do.",
+    metavar="LEVEL",
+    help=f"What the user it acts for may do: {', '.join(UserLevel)}.",
 )
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help=f"May be repeated; {ALL_SCOPES} otherwise.")
 @click.option("--application", is_flag=True, help="An application, without a user to act for.")
@@ -49,7 +50,8 @@ def create(
     \b
     Examples:
       eval "$(windlass client create ci)"
-      windlass client create dashboard --user-level HELPDESK --scope idn:task-management:read
+      windlass client create dashboard --user-level HELPDESK \\
+        --scope idn:task-management:read
     """
 
     async def use(opened: Application) -> tuple[Client, str]:

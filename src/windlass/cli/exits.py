@@ -32,7 +32,7 @@ class ExitStatus(IntEnum):
 
 MEANINGS = {
     ExitStatus.SUCCESS: "success",
-    ExitStatus.FAILED: "a task ended in error, or something went wrong that no other number stands for",
+    ExitStatus.FAILED: "a task ended in error, or what no other number stands for",
     ExitStatus.MISUSED: "the command was typed wrongly, or a setting is missing or wrong",
     ExitStatus.NOT_FOUND: "there is no such task, source or definition",
     ExitStatus.REFUSED: "the server or the database refused; trying again does not help",
@@ -173,6 +173,8 @@ def _next_step(error: Exception) -> str:
     from windlass.client import errors as client
 
     match error:
+        case click.NoSuchOption(option_name="--debug"):
+            return "It stands before the command: `windlass --debug …`."
         case client.Unreachable():
             return "Is it running there, and is the address right?"
         case client.TooManyRequests():

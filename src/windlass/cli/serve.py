@@ -28,7 +28,8 @@ def serve(host: str, port: int, data_dir: Path | None, database_url: str | None,
     Examples:
       windlass serve
       windlass serve --port 0 --data-dir ./data
-      windlass serve --no-worker --database-url postgresql://me@db.example/windlass
+      windlass serve --no-worker \\
+        --database-url postgresql://me@db.example/windlass
     """
     log_to_stderr(is_colourful=dev)
     run(
@@ -50,7 +51,8 @@ def worker(data_dir: Path | None, database_url: str | None, slots: int | None) -
 
     \b
     Example:
-      windlass worker --slots 4 --database-url postgresql://me@db.example/windlass
+      windlass worker --slots 4 \\
+        --database-url postgresql://me@db.example/windlass
     """
     log_to_stderr(is_colourful=False)
     run(

@@ -75,7 +75,7 @@ def clear(
     \b
     Examples:
       windlass task clear 0193c1a2a1b07001800000000000abcd
-      windlass task clear --pending --idle-for 6h --definition "Cloud Account Aggregation"
+      windlass task clear --pending --idle-for 6h --definition "Identity Refresh"
       windlass task clear --pending --source HR --status error --yes
       windlass task clear --pending --idle-for 1h --dry-run
     """

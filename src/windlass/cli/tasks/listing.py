@@ -30,7 +30,7 @@ limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="N", 
 @click.command("list")
 @selection_options()
 @limit_option
-@click.option("--count", is_flag=True, help="Print how many there are, and nothing else.")
+@click.option("--count", is_flag=True, help="Print how many match, whatever --limit says, and nothing else.")
 @output_options(on_pipe="jsonl")
 @api_options
 def list_tasks(selection: Selection, limit: int | None, count: bool, output: str, api_version: str) -> None:
@@ -42,11 +42,13 @@ def list_tasks(selection: Selection, limit: int | None, count: bool, output: str
     Examples:
       windlass task list
       windlass task list --status error,warning --since 2d
-      windlass task list --source HR --definition "Cloud Account Aggregation" --limit 5
-      windlass task list --filters 'type eq "QUARTZ"' --sort created --output csv > tasks.csv
+      windlass task list --source HR --since 2d --limit 5
+      windlass task list --filters 'type eq "QUARTZ"' --output csv > tasks.csv
       windlass task list --status pending --count
     """
     with connect(api_version) as client:
+        if selection.omits_pending(client.version):
+            hint(f"Only tasks that have ended: {client.version} cannot filter pending ones.")
         if count:
             number = selection.count(client)
             click.echo(f"count\n{number}" if output == "csv" else number)

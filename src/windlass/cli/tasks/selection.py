@@ -78,12 +78,15 @@ class Selection:
 
     def check(self, version: str) -> None:
         """Raise Failure where a version of the API cannot find what is meant."""
-        reads_pending = not self.statuses or PENDING in self.statuses
-        if self.filters and reads_pending and not version_of(version).lists_pending:
+        if self.filters and PENDING in self.statuses and not version_of(version).lists_pending:
             raise Failure(
                 f"{version} cannot filter pending tasks by --filters; use --api-version v2025, or the other options.",
                 ExitStatus.MISUSED,
             )
+
+    def omits_pending(self, version: str) -> bool:
+        """Any status is meant, but the version of the API cannot filter pending tasks: only ended ones are found."""
+        return bool(self.filters) and not self.statuses and not version_of(version).lists_pending
 
     def find(self, client: "Client") -> Iterator[TaskStatus]:
         """The tasks, in the order of `created`."""
@@ -144,7 +147,7 @@ class Selection:
             parts.append(_Part(is_list=True, filter=self.filter(version, condition)))
         if (PENDING in self.statuses or not self.statuses) and lists_pending:
             parts.append(_Part(is_list=True, filter=self.filter(version, F.completion_status.is_null())))
-        elif PENDING in self.statuses or not self.statuses:
+        elif (PENDING in self.statuses or not self.statuses) and not self.omits_pending(version):
             parts.append(_Part(is_list=False, filter=self.filter(version)))
         return parts
 
@@ -255,6 +258,8 @@ class Statuses(click.ParamType[frozenset[str]]):
         if isinstance(value, frozenset):
             return value
         words = [word.strip() for word in value.split(",") if word.strip()]
+        if not words:
+            self.fail(f"{value!r} names no status; choose of {', '.join(STATUSES).lower()}.", param, ctx)
         for word in words:
             if word.upper() not in STATUSES:
                 near = get_close_matches(word.upper(), STATUSES, n=1)
@@ -304,7 +309,7 @@ _STATUS = click.option(
     "--status",
     "statuses",
     type=Statuses(),
-    default="",
+    default=frozenset(),
     metavar="STATUS,...",
     help="Those that ended so: success, warning, error, terminated, temperror; or pending.",
 )
