@@ -68,7 +68,7 @@ def test_the_traceback_is_shown_to_those_who_ask(windlass, how: tuple[str, ...])
 
 
 def test_what_nobody_foresaw_says_where_to_turn(environment):
-    program = "import windlass.cli.sample as m, windlass.cli; m.on_application = None; windlass.cli.main()"
+    program = "import windlass.cli.backend as m, windlass.cli; m.on_application = None; windlass.cli.main()"
 
     result = subprocess.run(
         [sys.executable, "-c", program, "sample", "--tasks", "1"],

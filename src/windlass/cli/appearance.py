@@ -26,7 +26,7 @@ _MESSAGES = {"INFO": ("·", ""), "WARN": ("!", "yellow"), "ERROR": ("✖", "red"
 COLUMNS = (
     Column(heading="ID"),
     Column(heading="STATUS"),
-    Column(heading="TASK", rank=1, least=6),
+    Column(heading="TASK", rank=1, least=4),
     Column(heading="TARGET", rank=3, least=6),
     Column(heading="CREATED", rank=2),
     Column(heading="TOOK", rank=4, justify="right"),

@@ -1,15 +1,17 @@
-"""`windlass client`: credentials for programs."""
+"""`windlass client`: credentials for programs. The server is imported when it is called."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from windlass.cli.backend import on_application, settings_of
 from windlass.cli.options import database_options, output_options
 from windlass.cli.output import write_object
 from windlass.cli.text import clean_line
-from windlass.server.app import Application
 from windlass.server.model.principal import ALL_SCOPES, Client, UserLevel
+
+if TYPE_CHECKING:
+    from windlass.server.app import Application
 
 
 @click.group()
@@ -54,7 +56,9 @@ def create(
         --scope idn:task-management:read
     """
 
-    async def use(opened: Application) -> tuple[Client, str]:
+    from windlass.cli.backend import on_application, settings_of
+
+    async def use(opened: "Application") -> tuple[Client, str]:
         return await opened.tokens.create_client(
             name, user_level=None if application else UserLevel(user_level), scopes=scopes or (ALL_SCOPES,)
         )

@@ -1,12 +1,10 @@
-"""`windlass serve`, `worker` and `migrate`."""
+"""`windlass serve`, `worker` and `migrate`. The server is imported when one of them is called."""
 
 from pathlib import Path
 
 import click
 
-from windlass.cli.backend import log_to_stderr, run, settings_of
 from windlass.cli.options import database_options
-from windlass.server import app
 
 
 @click.command()
@@ -31,6 +29,9 @@ def serve(host: str, port: int, data_dir: Path | None, database_url: str | None,
       windlass serve --no-worker \\
         --database-url postgresql://me@db.example/windlass
     """
+    from windlass.cli.backend import log_to_stderr, run, settings_of
+    from windlass.server import app
+
     log_to_stderr(is_colourful=dev)
     run(
         app.serve(
@@ -54,6 +55,9 @@ def worker(data_dir: Path | None, database_url: str | None, slots: int | None) -
       windlass worker --slots 4 \\
         --database-url postgresql://me@db.example/windlass
     """
+    from windlass.cli.backend import log_to_stderr, run, settings_of
+    from windlass.server import app
+
     log_to_stderr(is_colourful=False)
     run(
         app.work(
@@ -75,5 +79,8 @@ def migrate(data_dir: Path | None, database_url: str | None) -> None:
     Example:
       windlass migrate --database-url postgresql://me@db.example/windlass
     """
+    from windlass.cli.backend import run, settings_of
+    from windlass.server import app
+
     run(app.migrated(settings_of(data_dir, database_url)))
     click.echo("The database's schema is up to date.")
