@@ -68,7 +68,7 @@ def test_the_traceback_is_shown_to_those_who_ask(windlass, how: tuple[str, ...])
 
 
 def test_what_nobody_foresaw_says_where_to_turn(environment):
-    program = "import windlass.cli.sample as m, windlass.cli; m.on_application = None; windlass.cli.main()"
+    program = "import windlass.cli.backend as m, windlass.cli; m.on_application = None; windlass.cli.main()"
 
     result = subprocess.run(
         [sys.executable, "-c", program, "sample", "--tasks", "1"],
@@ -108,6 +108,24 @@ def test_a_reader_that_has_seen_enough_ends_the_command_in_silence(environment):
 
     assert (listing.wait(30), said) == (0, "")
     listing.stderr.close()
+
+
+@pytest.mark.parametrize(("target", "why"), [(">/dev/full", "No space left on device."), (">&-", "it is closed.")])
+def test_output_that_cannot_be_written_is_one_sentence(environment, target: str, why: str):
+    result = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m windlass completion fish {target}"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (result.returncode, result.stderr) == (1, f"Error: Standard output cannot be written: {why}\n")
+
+
+def test_a_file_on_a_full_disk_is_named(tmp_path: Path):
+    from windlass.cli.exits import Failure
+    from windlass.cli.files import whole_file
+
+    with pytest.raises(Failure, match=r"full cannot be written: No space left"), whole_file(Path("/dev/full")) as file:
+        file.write("x")
 
 
 def test_ctrl_c_is_130(terminal):

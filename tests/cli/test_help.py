@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 
 import click
 import pytest
@@ -38,6 +40,15 @@ def test_every_command_has_examples_of_itself_that_parse(name: str):
         parse(shlex.split(example)[1:])
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_80_columns(name: str):
+    context = click.Context(COMMANDS[name], info_name=name, terminal_width=79)
+
+    told = COMMANDS[name].get_help(context)
+
+    assert [line for line in told.splitlines() if len(line) > 79] == []
+
+
 def parse(arguments: list[str]) -> None:
     """Read the arguments as the program would, without doing anything. Raises UsageError."""
     command: click.Command = program
@@ -63,3 +74,13 @@ def test_a_group_tells_of_its_members_what_they_tell_of_themselves(name: str):
 
     for member, (_, about) in group.members.items():
         assert COMMANDS[f"{name} {member}"].get_short_help_str(200) == about
+
+
+def test_help_imports_no_server():
+    modules = {module for command in COMMANDS.values() if hasattr(command, "members")
+               for module in (place.partition(":")[0] for place, _ in command.members.values())}  # fmt: skip
+    program = f"import importlib, sys; [importlib.import_module(m) for m in {sorted(modules)}]; print(*sys.modules)"
+
+    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert {"windlass.server.app", "asyncpg", "uvloop", "rich"} & set(imported.split()) == set()

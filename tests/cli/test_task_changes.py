@@ -76,7 +76,7 @@ def test_a_task_is_changed_by_keys_and_by_patches(task, hung):
         (["--set", "description"], 2, "KEY=VALUE"),
         (["--set", "=x"], 2, "KEY=VALUE"),
         (["--set", "description=caf\udce9"], 2, "KEY=VALUE"),
-        (["--set", "percentComplete=half"], 2, "no JSON"),
+        (["--set", "percentComplete=half"], 2, "percentComplete is 'half'; it must be a number"),
         (["--patch", "/no/such/file"], 2, "/no/such/file"),
         (["--set", "id=x"], 4, "/id"),
         (["--set", "progress=x", "--if-match", '"99"'], 4, "412"),
@@ -184,4 +184,25 @@ def test_a_task_is_run_by_name_and_by_id(task, office):
     assert first["uniqueName"] == "Nightly import"
     assert (first["attributes"]["day"], first["attributes"]["n"]) == ("1", [1])
     assert by_id.stdout.splitlines()[1].split(",")[2] == "Nightly import"
-    assert task("run", "Never heard of").returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        ("Never heard of", 'There is no definition "Never heard of". With --execution-type EVENT'),
+        ("cloud acount aggregation", 'Did you mean "Cloud Account Aggregation"?'),
+        ("0123456789abcdef0123456789abcdef", "There is no definition with the id"),
+    ],
+)
+def test_a_definition_that_is_unknown_is_not_found(task, office, definition: str, words: str):
+    refused = task("run", definition)
+
+    assert refused.returncode == 3
+    assert words in refused.stderr
+
+
+def test_what_a_known_definition_lacks_is_refused_in_the_words_of_the_server(task, office):
+    refused = task("run", "Cloud Account Aggregation", "--argument", "sourceId=nonsense")
+
+    assert refused.returncode == 4
+    assert "nonsense" in refused.stderr

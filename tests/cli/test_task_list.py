@@ -79,10 +79,14 @@ def test_a_filter_of_the_api_is_combined_with_flags(task, ids):
 
 
 def test_a_filter_that_no_server_can_try_on_pending_tasks_is_refused(task, ids):
-    refused = task("list", "--filters", f'id eq "{ids["hung"]}"', "--api-version", "beta")
+    hung = ("--filters", f'id eq "{ids["hung"]}"', "--api-version", "beta")
+
+    refused = task("list", *hung, "--status", "pending")
+    unfiltered = task("list", *hung)
 
     assert refused.returncode == 2
     assert "--api-version v2025" in refused.stderr
+    assert (unfiltered.returncode, unfiltered.ids) == (0, [])
     assert task("list", "--filters", f'id eq "{ids["error"]}"', "--status", "error", "--api-version", "beta").ids == [
         ids["error"]
     ]
@@ -99,6 +103,8 @@ def test_a_filter_that_makes_no_sense_is_refused_by_the_server(task, office):
     ("flags", "words"),
     [
         (["--status", "erorr"], "did you mean error?"),
+        (["--status", ","], "names no status"),
+        (["--debug"], "`windlass --debug …`"),
         (["--since", "soon"], "no moment"),
         (["--limit", "0"], "x>=1"),
         (["--api-version", "v2023"], "'v2025'"),
@@ -109,6 +115,10 @@ def test_a_flag_that_makes_no_sense_is_misuse(task, office, flags, words: str):
 
     assert refused.returncode == 2
     assert words in refused.stderr
+
+
+def test_a_variable_that_makes_no_sense_is_named(task, office):
+    assert "WINDLASS_API_VERSION" in task("list", WINDLASS_API_VERSION="v3").stderr
 
 
 def test_all_formats_have_the_documents_of_the_api(task, ids, office):
@@ -149,6 +159,29 @@ def test_tasks_that_look_stuck_stand_out(terminal, sail, ids):
     assert "5h 05m" in rows[ids["hung"]]
     assert "1 of 3 have not changed for 3h 00m or longer (▲)" in listing.text
     assert listing.colour_of("▲ queued") == "red"
+
+
+@pytest.mark.parametrize(
+    ("command", "headings"),
+    [("list", ["ID", "STATUS", "TASK", "TARGET", "CREATED"]), ("pending", ["ID", "STATUS", "TASK", "IDLE", "TARGET"])],
+)
+def test_80_columns_hold_what_matters(terminal, sail, office, command: str, headings: list[str]):
+    long = {"unique_name": DOMAIN, "target": HR, "launcher": "A rather long name"}
+    yesterday = now() - timedelta(days=1)
+    office.add_task(CompletionStatus.TERMINATED, created=yesterday, completed=yesterday, **long)
+    office.add_task(created=yesterday, launched=yesterday, percent_complete=100, **long)
+
+    listing = terminal("task", command, **sail)
+
+    assert listing.wait() == 0
+    assert listing.text.splitlines()[0].split() == headings
+
+
+def test_a_source_without_pending_tasks_is_no_sign_that_there_are_none(terminal, sail, ids):
+    listing = terminal("task", "pending", "--source", "nosuch", **sail)
+
+    assert listing.wait() == 0
+    assert "No task matches." in listing.text
 
 
 def test_a_list_that_was_cut_short_says_so(terminal, sail, office):

@@ -82,6 +82,40 @@ def test_the_time_is_up_at_124_and_the_task_goes_on(task, office):
     assert one.stdout == ""
 
 
+def test_ctrl_c_says_how_to_wait_again(terminal, sail, office):
+    pending = office.add_task().id
+    waiting = terminal("task", "wait", pending, columns=120, **sail)
+    waiting.until("waits for a worker")
+
+    waiting.interrupt()
+
+    assert waiting.wait() == 130
+    assert f"The task goes on: `windlass task wait {pending}`." in waiting.text
+
+
+def test_a_server_that_is_away_leaves_the_command_to_wait_again(windlass):
+    sail = {"SAIL_BASE_URL": "http://127.0.0.1:9", "SAIL_CLIENT_ID": "a", "SAIL_CLIENT_SECRET": "b"}
+
+    away = windlass("task", "wait", "x", **sail)
+
+    assert away.returncode == 5
+    assert "To wait again: `windlass task wait x`." in away.stderr
+
+
+def test_what_is_counted_of_a_total_has_a_rate_of_its_own_and_80_columns_hold_the_time(task, terminal, sail, office):
+    pending = office.add_task().id
+    waiting = terminal("task", "wait", pending, **sail)
+    waiting.until("waits for a worker")
+
+    for percent in (10, 20):
+        task("update", pending, "--set", f"percentComplete={percent}", "--set", f"progress={percent}0 of 1,000 files")
+        waiting.until(f"{percent}%")
+
+    waiting.until(r"\d/s .* 0:00:\d\d ")
+    waiting.interrupt()
+    assert waiting.wait() == 130
+
+
 def test_any_command_can_be_given_a_time(windlass, office):
     import socket
 

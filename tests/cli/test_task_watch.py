@@ -165,7 +165,7 @@ def test_a_board_fits_every_window(width: int, height: int):
     assert max(map(len, lines)) <= width
 
 
-def test_a_board_has_running_tasks_before_stuck_ones_before_those_that_wait():
+def test_a_board_has_stuck_tasks_before_running_ones_before_those_that_wait():
     board = Board("http://server.example v2025", datetime.now(UTC))
     board.add(status(1))
     board.add(status(2, launched="2026-11-22T10:00:00Z"))
@@ -173,8 +173,19 @@ def test_a_board_has_running_tasks_before_stuck_ones_before_those_that_wait():
 
     told = "\n".join(lines_of(board, 120, 30))
 
-    assert told.index("Task 2") < told.index("Task 3") < told.index("Task 1")
+    assert told.index("Task 3") < told.index("Task 2") < told.index("Task 1")
     assert "3 pending, 1 running, 1 ▲ stuck" in told
+
+
+def test_the_last_picture_of_a_board_names_no_key_to_leave_it():
+    board = Board("http://server.example v2025", datetime.now(UTC))
+    size = ConsoleDimensions(80, 24)
+
+    def text(*, is_live: bool) -> str:
+        return "\n".join(str(line) for line in board.drawn(size, is_live=is_live).renderables)
+
+    assert "q: leave" in text(is_live=True)
+    assert "q: leave" not in text(is_live=False)
 
 
 def test_a_board_counts_ends_that_it_has_seen():

@@ -78,8 +78,7 @@ def test_the_standard_shape_is_told_with_its_causes():
     assert error.tracking_id == TRACKING_ID
     assert error.causes == ("limit is 251.", "offset is -1.")
     assert str(error) == (
-        "GET /v2025/task-status/1 was refused (400.1 Bad Request Content): limit is 251. offset is -1. "
-        f"(tracking id {TRACKING_ID})"
+        f"limit is 251. offset is -1. (GET /v2025/task-status/1: 400.1 Bad Request Content; tracking id {TRACKING_ID})"
     )
 
 
@@ -87,25 +86,25 @@ def test_the_standard_shape_without_causes_is_told_with_its_messages():
     error = refused(404, standard("404 Not found", "The server did not find it."))
 
     assert error.causes == ()
-    assert "(404 Not found): The server did not find it." in str(error)
+    assert str(error).startswith("The server did not find it. (GET /v2025/task-status/1: 404 Not found")
 
 
 @pytest.mark.parametrize(
     ("status", "content", "said"),
     [
-        (401, {"error": "JWT validation failed: JWT is expired"}, "(401): JWT validation failed: JWT is expired"),
-        (401, {"error": "invalid_client", "error_description": "Wrong secret."}, "(401): Wrong secret."),
-        (429, {"message": " Rate Limit Exceeded "}, "(429): Rate Limit Exceeded"),
-        (400, {"error": "Experimental Header is missing or invalid."}, "(400): Experimental Header is missing"),
-        (500, {"formatted_msg": "x"}, "(500): without a word of why."),
-        (502, b"<html>Bad Gateway</html>", "(502): without a word of why."),
-        (503, b"", "(503): without a word of why."),
+        (401, {"error": "JWT validation failed: JWT is expired"}, "JWT validation failed: JWT is expired"),
+        (401, {"error": "invalid_client", "error_description": "Wrong secret."}, "Wrong secret."),
+        (429, {"message": " Rate Limit Exceeded "}, "Rate Limit Exceeded"),
+        (400, {"error": "Experimental Header is missing or invalid."}, "Experimental Header is missing or invalid."),
+        (500, {"formatted_msg": "x"}, "The server refused without a word of why."),
+        (502, b"<html>Bad Gateway</html>", "The server refused without a word of why."),
+        (503, b"", "The server refused without a word of why."),
     ],
 )
 def test_other_shapes_are_told_in_their_words(status, content, said):
     error = refused(status, content)
 
-    assert str(error).startswith(f"GET /v2025/task-status/1 was refused {said}")
+    assert str(error) == f"{said} (GET /v2025/task-status/1: {status})"
     assert error.detail_code is None
     assert error.causes == ()
 
@@ -114,7 +113,7 @@ def test_the_request_id_is_the_tracking_id_where_the_body_has_none():
     error = refused(502, b"", slpt_request_id="r")
 
     assert error.tracking_id == "r"
-    assert str(error).endswith("(tracking id r)")
+    assert str(error).endswith("; tracking id r)")
 
 
 def test_a_redirection_says_where_to():
@@ -136,7 +135,7 @@ JSON = st.recursive(
 def test_no_answer_is_too_odd(status, body, retry_after):
     error = refusal(REQUEST, Answer(status, {"retry-after": retry_after}, body))
 
-    assert str(error).startswith("GET /v2025/task-status/1 was refused (")
+    assert "(GET /v2025/task-status/1: " in str(error)
     assert all(isinstance(cause, str) and cause for cause in error.causes)
     assert error.detail_code is None or isinstance(error.detail_code, str)
     assert error.retry_after_s is None or 0 <= error.retry_after_s < float("inf")

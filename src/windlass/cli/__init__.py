@@ -1,12 +1,15 @@
 """The command line. `task` and `source load-*` speak HTTP through the client; all else works on the database."""
 
+import os
 import sys
+from io import TextIOWrapper
+from pathlib import Path
 
 import click
 
 from windlass import __version__
 from windlass.cli import completion
-from windlass.cli.exits import MEANINGS, Run
+from windlass.cli.exits import MEANINGS, ExitStatus, Run
 from windlass.cli.groups import LazyGroup
 
 _COMMANDS = {
@@ -51,6 +54,14 @@ def windlass(context: click.Context, debug: bool) -> None:
 def main() -> None:
     """The entry point of the `windlass` program."""
     run = Run()
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  It is open for as long as the program runs.
+    if sys.stdout is None:
+        click.echo("Error: Standard output cannot be written: it is closed.", err=True)
+        sys.exit(ExitStatus.FAILED)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # A sign that the terminal cannot show is no reason to fail.
     sys.exit(run.ending_of(lambda: _run(run)))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
+from windlass.cli.idleness import STUCK_AFTER_S, idle_s, is_idle
 from windlass.cli.output import out
 from windlass.cli.tables import Column, Row, print_facts
 from windlass.cli.text import clean, clean_line
@@ -25,8 +26,8 @@ _MESSAGES = {"INFO": ("·", ""), "WARN": ("!", "yellow"), "ERROR": ("✖", "red"
 COLUMNS = (
     Column(heading="ID"),
     Column(heading="STATUS"),
-    Column(heading="TASK", rank=1, least=18),
-    Column(heading="TARGET", rank=3, least=10),
+    Column(heading="TASK", rank=1, least=4),
+    Column(heading="TARGET", rank=3, least=6),
     Column(heading="CREATED", rank=2),
     Column(heading="TOOK", rank=4, justify="right"),
     Column(heading="LAUNCHER", rank=5, least=10),
@@ -34,10 +35,10 @@ COLUMNS = (
 PENDING_COLUMNS = (
     Column(heading="ID"),
     Column(heading="STATUS"),
-    Column(heading="TASK", rank=1, least=18),
-    Column(heading="AGE", rank=2, justify="right"),
-    Column(heading="IDLE", rank=3, justify="right"),
-    Column(heading="TARGET", rank=4, least=10),
+    Column(heading="TASK", rank=2, least=8),
+    Column(heading="AGE", rank=4, justify="right"),
+    Column(heading="IDLE", rank=1, justify="right"),
+    Column(heading="TARGET", rank=3, least=8),
     Column(heading="LAUNCHER", rank=6, least=10),
     Column(heading="PROGRESS", rank=5, least=12),
 )
@@ -56,7 +57,7 @@ def row(status: TaskStatus, now: datetime) -> Row:
     )
 
 
-def pending_row(status: TaskStatus, now: datetime, *, stuck_after_s: float) -> Row:
+def pending_row(status: TaskStatus, now: datetime, *, stuck_after_s: float = STUCK_AFTER_S) -> Row:
     """The cells of PENDING_COLUMNS; a task that has not changed for so long stands out."""
     is_stuck = is_idle(status, now, stuck_after_s)
     idle = short_duration(idle_s(status, now))
@@ -70,17 +71,6 @@ def pending_row(status: TaskStatus, now: datetime, *, stuck_after_s: float) -> R
         status.launcher,
         status.progress or "",
     )
-
-
-def idle_s(status: TaskStatus, now: datetime) -> float:
-    """How long nothing has changed."""
-    changed = status.modified or status.created
-    return max(0.0, (now - changed).total_seconds()) if changed else 0.0
-
-
-def is_idle(status: TaskStatus, now: datetime, stuck_after_s: float) -> bool:
-    """The task is pending, and nothing has changed for so long that it looks stuck."""
-    return not status.is_final and idle_s(status, now) >= stuck_after_s
 
 
 def status_text(status: TaskStatus, *, is_stuck: bool = False) -> Text:

@@ -1,15 +1,17 @@
-"""`windlass client`: credentials for programs."""
+"""`windlass client`: credentials for programs. The server is imported when it is called."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from windlass.cli.backend import on_application, settings_of
 from windlass.cli.options import database_options, output_options
 from windlass.cli.output import write_object
 from windlass.cli.text import clean_line
-from windlass.server.app import Application
 from windlass.server.model.principal import ALL_SCOPES, Client, UserLevel
+
+if TYPE_CHECKING:
+    from windlass.server.app import Application
 
 
 @click.group()
@@ -29,11 +31,12 @@ def client() -> None:
     type=click.Choice([level.value for level in UserLevel]),
     default=UserLevel.ORG_ADMIN.value,
     show_default=True,
-    help="What the user it acts for may do.",
+    metavar="LEVEL",
+    help=f"What the user it acts for may do: {', '.join(UserLevel)}.",
 )
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help=f"May be repeated; {ALL_SCOPES} otherwise.")
 @click.option("--application", is_flag=True, help="An application, without a user to act for.")
-@output_options(on_pipe="table")
+@output_options(on_pipe="table", forms=("table", "json", "jsonl", "csv"))
 @database_options
 def create(
     name: str,
@@ -49,10 +52,13 @@ def create(
     \b
     Examples:
       eval "$(windlass client create ci)"
-      windlass client create dashboard --user-level HELPDESK --scope idn:task-management:read
+      windlass client create dashboard --user-level HELPDESK \\
+        --scope idn:task-management:read
     """
 
-    async def use(opened: Application) -> tuple[Client, str]:
+    from windlass.cli.backend import on_application, settings_of
+
+    async def use(opened: "Application") -> tuple[Client, str]:
         return await opened.tokens.create_client(
             name, user_level=None if application else UserLevel(user_level), scopes=scopes or (ALL_SCOPES,)
         )

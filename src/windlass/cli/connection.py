@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_ATTEMPTS = 4  # A person who mistyped an address should learn so within seconds.
+# A person who mistyped an address should learn so within seconds. Waiting and watching ride out outages besides.
+_ATTEMPTS = 4
 
 
 def api_options(command: Command) -> Command:
@@ -24,7 +25,8 @@ def api_options(command: Command) -> Command:
         default="v2025",
         show_default=True,
         envvar="WINDLASS_API_VERSION",
-        help="The version of the API to speak; WINDLASS_API_VERSION otherwise.",
+        show_envvar=True,
+        help="The version of the API to speak.",
     )(timeout_option(command))
 
 

@@ -1,4 +1,7 @@
-"""`windlass demo`: a server, a source, two aggregations through the API, and what to try next."""
+"""`windlass demo`: a server, a source, two aggregations through the API, and what to try next.
+
+The server is imported when it is called.
+"""
 
 import asyncio
 import shlex
@@ -6,18 +9,19 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from windlass.cli.backend import log_to_stderr, run, settings_of
 from windlass.cli.exits import ExitStatus
 from windlass.cli.following import follow
 from windlass.cli.tasks.single import show_task
 from windlass.client import Client, ClientError, TaskStatus
-from windlass.server import app
-from windlass.server.config import Settings
-from windlass.server.model.principal import ALL_SCOPES, UserLevel
-from windlass.server.model.source import Source
+
+if TYPE_CHECKING:
+    from windlass.server.app import Application
+    from windlass.server.config import Settings
+    from windlass.server.model.source import Source
 
 _SOURCE = "This machine"
 _HOST = "127.0.0.1"
@@ -48,6 +52,8 @@ def demo(once: bool, port: int, data_dir: Path | None) -> None:
       windlass demo
       windlass demo --once --port 0
     """
+    from windlass.cli.backend import log_to_stderr, run, settings_of
+
     log_to_stderr(is_colourful=True, is_quiet=True)
     settings = settings_of(data_dir, is_dev=True)
     statuses = run(_demonstrate(settings, _free_port(port), once=once))
@@ -57,13 +63,15 @@ def demo(once: bool, port: int, data_dir: Path | None) -> None:
         raise click.exceptions.Exit(ExitStatus.FAILED)
 
 
-async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[TaskStatus]:
+async def _demonstrate(settings: "Settings", port: int, *, once: bool) -> list[TaskStatus]:
     """Serve while the demonstration runs, and on until Ctrl-C unless it is to end with it."""
+    from windlass.server import app
+
     stop = asyncio.Event()
-    started: list[tuple[app.Application, str]] = []
+    started: list[tuple[Application, str]] = []
     is_ready = asyncio.Event()
 
-    def on_ready(application: app.Application, url: str) -> None:
+    def on_ready(application: "Application", url: str) -> None:
         started.append((application, url))
         is_ready.set()
 
@@ -103,7 +111,7 @@ async def _demonstrate(settings: Settings, port: int, *, once: bool) -> list[Tas
         await serving
 
 
-def _show(url: str, client_id: str, secret: str, source: Source) -> list[TaskStatus]:
+def _show(url: str, client_id: str, secret: str, source: "Source") -> list[TaskStatus]:
     """Launch both aggregations through the API, follow them live, and print how they ended."""
     click.echo(f"Serving the Task Management API on {url}; aggregating the accounts of this machine:", err=True)
     with Client(url, client_id, secret) as api:
@@ -115,7 +123,7 @@ def _show(url: str, client_id: str, secret: str, source: Source) -> list[TaskSta
     return statuses
 
 
-def _wait_until_idle(api: Client, source: Source) -> None:
+def _wait_until_idle(api: Client, source: "Source") -> None:
     """Let aggregations end that an interrupted demo left behind: each would refuse the ones to come."""
     deadline = time.monotonic() + _IDLE_TIMEOUT_S
     while time.monotonic() < deadline:
@@ -125,12 +133,15 @@ def _wait_until_idle(api: Client, source: Source) -> None:
         time.sleep(_IDLE_POLL_S)
 
 
-async def _credentials(application: app.Application, env_file: Path, url: str) -> tuple[str, str]:
+async def _credentials(application: "Application", env_file: Path, url: str) -> tuple[str, str]:
     """The demo's own client: the one it kept if the database still knows it, else a new one."""
+    from windlass.server.app import ClientRejected
+    from windlass.server.model.principal import ALL_SCOPES, UserLevel
+
     kept = _read(env_file)
     try:
         await application.tokens.issue(*kept)
-    except app.ClientRejected:
+    except ClientRejected:
         client, secret = await application.tokens.create_client(
             "demo", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,)
         )
@@ -159,14 +170,14 @@ def _write(env_file: Path, url: str, client_id: str, secret: str) -> None:
     env_file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
 
 
-async def _source(application: app.Application) -> Source:
+async def _source(application: "Application") -> "Source":
     for source in await application.sources.list():
         if source.connector == "unix":
             return source
     return await application.sources.create(_SOURCE, "unix", {})
 
 
-def _suggest(url: str, env_file: Path, source: Source) -> None:
+def _suggest(url: str, env_file: Path, source: "Source") -> None:
     click.echo("\nWhat to try next, in another terminal:\n")
     click.echo(f"  . '{env_file}'      # SAIL_BASE_URL, SAIL_CLIENT_ID, SAIL_CLIENT_SECRET: for every SailPoint SDK\n")
     click.echo("  windlass task list")

@@ -7,13 +7,15 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 
 import click
 
-from windlass.cli.text import clean_line
+from windlass.cli.text import clean, clean_line
 from windlass.server.redaction import redacted
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 class ExitStatus(IntEnum):
@@ -31,7 +33,7 @@ class ExitStatus(IntEnum):
 
 MEANINGS = {
     ExitStatus.SUCCESS: "success",
-    ExitStatus.FAILED: "a task ended in error, or something went wrong that no other number stands for",
+    ExitStatus.FAILED: "a task ended in error, or what no other number stands for",
     ExitStatus.MISUSED: "the command was typed wrongly, or a setting is missing or wrong",
     ExitStatus.NOT_FOUND: "there is no such task, source or definition",
     ExitStatus.REFUSED: "the server or the database refused; trying again does not help",
@@ -68,16 +70,22 @@ class Run:
             sys.stdout.flush()
         except click.exceptions.Exit as ending:
             return ending.exit_code
-        except (click.Abort, KeyboardInterrupt):
+        except (click.Abort, KeyboardInterrupt) as error:
             if sys.stderr.isatty():
                 click.echo(err=True)  # What follows stands below the terminal's ^C.
+            for note in _notes(error):
+                click.echo(clean(note), err=True)
             return ExitStatus.INTERRUPTED
         except TimedOut as error:
-            click.echo(f"Error: {clean_line(str(error))}", err=True)
+            _say_sentence(str(error), *_notes(error))
             return ExitStatus.TIMED_OUT
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                return _leave_quietly()
+                _write_no_more()  # Whoever read our output has seen enough, as `head` has: nothing is wrong.
+                return ExitStatus.SUCCESS
+            if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE:
+                _write_no_more()
+                error = Failure(f"Standard output cannot be written: {error.strerror}.")
             if self.is_debugging:
                 click.echo(redacted(traceback.format_exc()), err=True, nl=False)
             _say(error)
@@ -106,10 +114,17 @@ def _kinds() -> list[tuple[ExitStatus, tuple[type[Exception], ...]]]:
         (ExitStatus.TIMED_OUT, (client.WaitTimeout,)),
         (
             ExitStatus.UNREACHABLE,
-            (client.Unreachable, client.BadAnswer, client.ServerError, client.TooManyRequests, server.DatabaseError),
+            (
+                client.Unreachable,
+                client.BadAnswer,
+                client.ServerError,
+                client.TooManyRequests,
+                server.DatabaseUnavailable,
+                server.EmbeddedDatabaseError,
+            ),
         ),
         (ExitStatus.NOT_FOUND, (client.NotFound, server.NotFound)),
-        (ExitStatus.REFUSED, (client.ApiError, server.RequestRefused)),
+        (ExitStatus.REFUSED, (client.ApiError, server.RequestRefused, server.DatabaseError)),
         (ExitStatus.MISUSED, (client.ClientError, server.ConfigurationError)),
         (ExitStatus.FAILED, (server.WindlassError,)),
     ]
@@ -128,11 +143,19 @@ def _say(error: Exception) -> None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return
-    sentences = " ".join(filter(None, (_sentence(error), _next_step(error))))
-    click.echo(f"Error: {clean_line(redacted(sentences))}", err=True)
+    _say_sentence(_sentence(error), _next_step(error), *_notes(error))
     context = getattr(error, "ctx", None)
     if isinstance(error, click.UsageError) and context is not None:
         click.echo(f"`{context.command_path} --help` shows how it is used.", err=True)
+
+
+def _say_sentence(*sentences: str) -> None:
+    click.echo(f"Error: {clean_line(redacted(' '.join(filter(None, sentences))))}", err=True)
+
+
+def _notes(error: BaseException) -> Sequence[str]:
+    """What was added to an error on its way, as how to go on."""
+    return getattr(error, "__notes__", ())
 
 
 def _sentence(error: Exception) -> str:
@@ -158,6 +181,8 @@ def _next_step(error: Exception) -> str:
     from windlass.client import errors as client
 
     match error:
+        case click.NoSuchOption(option_name="--debug"):
+            return "It stands before the command: `windlass --debug …`."
         case client.Unreachable():
             return "Is it running there, and is the address right?"
         case client.TooManyRequests():
@@ -168,8 +193,7 @@ def _next_step(error: Exception) -> str:
             return ""
 
 
-def _leave_quietly() -> int:
-    """Whoever read our output has seen enough, as `head` has: nothing is wrong, and nothing more can be written."""
+def _write_no_more() -> None:
+    """Standard output takes nothing any more, not even what is still to be written when the program ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
-    return ExitStatus.SUCCESS

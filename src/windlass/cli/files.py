@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EPIPE
 from pathlib import Path
 from typing import TextIO
 
@@ -18,7 +19,7 @@ def whole_file(path: Path) -> Iterator[TextIO]:
         beside = path.with_name(f".{path.name}.{os.getpid()}") if is_plain else path
         file = beside.open("w", encoding="utf-8", errors="backslashreplace", newline="")
     except OSError as error:
-        raise Failure(f"{path} cannot be written: {error.strerror}.", ExitStatus.MISUSED) from error
+        raise _unwritable(path, error) from error
     try:
         with file:
             yield file
@@ -29,7 +30,13 @@ def whole_file(path: Path) -> Iterator[TextIO]:
             if path.exists():
                 beside.chmod(path.stat().st_mode & 0o777)
             beside.replace(path)
-    except BaseException:
+    except BaseException as error:
         if is_plain:
             beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno != EPIPE:
+            raise _unwritable(path, error) from error
         raise
+
+
+def _unwritable(path: Path, error: OSError) -> Failure:
+    return Failure(f"{path} cannot be written: {error.strerror}.", ExitStatus.MISUSED)

@@ -13,13 +13,14 @@ from windlass.cli.output import is_watched
 from windlass.cli.progress import task_progress
 from windlass.cli.text import clean_line
 from windlass.cli.times import short_duration
+from windlass.client import BadAnswer, ClientError, ServerError, Unreachable
 
 if TYPE_CHECKING:
     from windlass.client import Client, TaskStatus
 
 _WINDOW_S = 30.0
 _SLOW = 0.1  # Percent a second.
-_NUMBER = re.compile(r"\d[\d,]*")
+_COUNTED = re.compile(r"(\d[\d,]*)(?: of \d[\d,]*)?")  # In "216 of 1,000 files" it is 216 that grows.
 
 
 def follow(client: "Client", task_ids: Sequence[str]) -> "list[TaskStatus]":
@@ -30,10 +31,14 @@ def follow(client: "Client", task_ids: Sequence[str]) -> "list[TaskStatus]":
             for status in client.watch(*task_ids):
                 seen[status.id] = status
                 show(status)
-    except TimedOut as error:
-        left = [task_id for task_id in task_ids if task_id not in seen or not seen[task_id].is_final]
-        told = "The task goes on" if len(task_ids) == 1 else f"{len(left)} of {len(task_ids)} tasks go on"
-        raise TimedOut(f"{error} {told}: `windlass task wait {' '.join(left)}`.") from error
+    except (KeyboardInterrupt, TimedOut, Unreachable, BadAnswer, ServerError) as error:
+        wanted = list(dict.fromkeys(task_ids))
+        left = [task_id for task_id in wanted if task_id not in seen or not seen[task_id].is_final]
+        told = "The task goes on" if len(wanted) == 1 else f"{len(left)} of {len(wanted)} tasks go on"
+        if isinstance(error, ClientError):
+            told = "To wait again"  # Nobody knows what the tasks do.
+        error.add_note(f"{told}: `windlass task wait {' '.join(left)}`.")
+        raise
     return [seen[task_id] for task_id in dict.fromkeys(task_ids)]
 
 
@@ -103,7 +108,7 @@ class _Paces:
         began = status.launched
         age_s = (datetime.now(UTC) - began).total_seconds() if began else None
         self.percent.add(status.percent_complete, at_s, age_s)
-        numbers = _NUMBER.findall(status.progress or "")
+        numbers = _COUNTED.findall(status.progress or "")
         if len(numbers) == 1:
             self.counted.add(int(numbers[0].replace(",", "")), at_s, age_s)
         else:

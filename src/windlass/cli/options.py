@@ -1,5 +1,6 @@
 """Options that several commands share. Light: it imports nothing of the server."""
 
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -72,6 +73,11 @@ class Duration(click.ParamType[float]):
             return parse_duration_s(value)
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
+
+
+def is_id(text: str) -> bool:
+    """It has the form of the ids that servers make; a name might stand in its place."""
+    return re.fullmatch(r"[0-9a-f]{32}", text) is not None
 
 
 class Id(click.ParamType[str]):

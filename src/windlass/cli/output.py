@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
-from windlass.cli.text import clean, json_safe
+from windlass.cli.text import clean, clean_line, json_safe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-FORMATS = ("table", "json", "jsonl", "csv")
+FORMATS = ("table", "json", "jsonl", "csv", "id")
 Object = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -30,7 +30,9 @@ def out() -> "Console":
     """Standard output, for people."""
     from rich.console import Console
 
-    return Console(soft_wrap=True, highlight=False, emoji=False, markup=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False, markup=False)
+    console.on_broken_pipe = _raise_again  # type: ignore[method-assign]  # Its own way ends the program with status 1.
+    return console
 
 
 @cache
@@ -82,10 +84,17 @@ def write_object(
         write_data([data(thing)], form, columns=columns, file=data_out())
 
 
+def _raise_again() -> None:
+    """Have whoever ends the program see the error that is being handled."""
+    raise
+
+
 def write_data(objects: Iterable[Object], form: str, *, columns: Sequence[str], file: TextIO) -> None:
-    """Write objects as JSON (one list), JSON lines or CSV; the same data in each."""
+    """Write objects as JSON (one list), JSON lines or CSV, the same data in each; or their ids alone, one a line."""
     if form == "jsonl":
         file.writelines(json_line(each) for each in objects)
+    elif form == "id":
+        file.writelines(f"{clean_line(str(each['id']))}\n" for each in objects)
     elif form == "csv":
         _write_csv(objects, columns, file)
     else:

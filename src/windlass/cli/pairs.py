@@ -7,11 +7,17 @@ from typing import Any
 import click
 
 
-def parse_pair(text: str, option: str) -> tuple[str, Any]:
-    """The key and its value. option: where it was typed, for the error."""
+def split_pair(text: str, option: str, form: str = "KEY=VALUE") -> tuple[str, str]:
+    """The key and the text behind it. option: where it was typed, form: what it should be, for the error."""
     name, separator, value = text.partition("=")
     if not separator or not name.rstrip(":") or re.search(r"[\ud800-\udfff]", text):
-        raise click.BadParameter(f"{text!a} is not of the form KEY=VALUE or KEY:=JSON.", param_hint=option)
+        raise click.BadParameter(f"{text!a} is not of the form {form}.", param_hint=option)
+    return name, value
+
+
+def parse_pair(text: str, option: str) -> tuple[str, Any]:
+    """The key and its value. option: where it was typed, for the error."""
+    name, value = split_pair(text, option, "KEY=VALUE or KEY:=JSON")
     return (name[:-1], parse_json(value, option)) if name.endswith(":") else (name, value)
 
 

@@ -36,7 +36,7 @@ def task_progress() -> "Progress":
         TaskProgressColumn(table_column=Column(no_wrap=True, min_width=4)),
         Field("pace", Column(no_wrap=True)),
         Field("left", Column(no_wrap=True)),
-        TimeElapsedColumn(),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
         Field("note", Column(no_wrap=True, overflow="ellipsis", min_width=11)),
         console=err(),
     )
@@ -58,16 +58,19 @@ def upload_bar(name: str) -> Iterator[Callable[[int, int], None] | None]:
 
 
 @contextmanager
-def counted(things: Iterable[T], what: str) -> Iterator[Iterator[T]]:
-    """The things as they come, while a line tells how many there were so far, and how fast they come."""
+def counted(things: Iterable[T], what: str, total: int | None = None) -> Iterator[Iterator[T]]:
+    """The things as they come, while a line tells how many (of how many) there were so far, and how fast they come."""
     if not is_watched():
         yield iter(things)
         return
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.completed:,.0f} {task.description}"), TextColumn("{task.fields[pace]}"))
+    columns = (
+        TextColumn("{task.completed:,.0f}{task.fields[of]} {task.description}"),
+        TextColumn("{task.fields[pace]}"),
+    )
     with Progress(SpinnerColumn(), *columns, TimeElapsedColumn(), console=err()) as bars:
-        row = bars.add_task(what, total=None, pace="")
+        row = bars.add_task(what, total=None, pace="", of="" if total is None else f" of {total:,}")
 
         def counting() -> Iterator[T]:
             for thing in things:

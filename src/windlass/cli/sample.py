@@ -1,13 +1,15 @@
-"""`windlass sample`: plausible tasks, for trying and measuring."""
+"""`windlass sample`: plausible tasks, for trying and measuring. The server is imported when it is called."""
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from windlass.cli.backend import on_application, settings_of
 from windlass.cli.options import database_options
-from windlass.server.app import Application
+
+if TYPE_CHECKING:
+    from windlass.server.app import Application
 
 
 @click.command()
@@ -23,9 +25,11 @@ def sample(tasks: int, pending: int, data_dir: Path | None, database_url: str | 
     Example:
       windlass sample --tasks 100000 --pending 500
     """
+    from windlass.cli.backend import on_application, settings_of
+
     started = time.monotonic()
 
-    async def fill(application: Application) -> None:
+    async def fill(application: "Application") -> None:
         await application.samples.fill(ended=tasks, pending=pending)
 
     on_application(settings_of(data_dir, database_url), fill)

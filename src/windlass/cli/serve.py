@@ -1,12 +1,10 @@
-"""`windlass serve`, `worker` and `migrate`."""
+"""`windlass serve`, `worker` and `migrate`. The server is imported when one of them is called."""
 
 from pathlib import Path
 
 import click
 
-from windlass.cli.backend import log_to_stderr, run, settings_of
 from windlass.cli.options import database_options
-from windlass.server import app
 
 
 @click.command()
@@ -42,9 +40,13 @@ def serve(
     Examples:
       windlass serve
       windlass serve --port 0 --data-dir ./data
-      windlass serve --no-worker --database-url postgresql://me@db.example/windlass
+      windlass serve --no-worker \\
+        --database-url postgresql://me@db.example/windlass
       windlass serve --forwarded-allow-ips 10.0.0.0/8
     """
+    from windlass.cli.backend import log_to_stderr, run, settings_of
+    from windlass.server import app
+
     log_to_stderr(is_colourful=dev)
     run(
         app.serve(
@@ -65,8 +67,12 @@ def worker(data_dir: Path | None, database_url: str | None, slots: int | None) -
 
     \b
     Example:
-      windlass worker --slots 4 --database-url postgresql://me@db.example/windlass
+      windlass worker --slots 4 \\
+        --database-url postgresql://me@db.example/windlass
     """
+    from windlass.cli.backend import log_to_stderr, run, settings_of
+    from windlass.server import app
+
     log_to_stderr(is_colourful=False)
     run(
         app.work(
@@ -88,5 +94,8 @@ def migrate(data_dir: Path | None, database_url: str | None) -> None:
     Example:
       windlass migrate --database-url postgresql://me@db.example/windlass
     """
+    from windlass.cli.backend import run, settings_of
+    from windlass.server import app
+
     run(app.migrated(settings_of(data_dir, database_url)))
     click.echo("The database's schema is up to date.")

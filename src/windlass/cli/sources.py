@@ -13,6 +13,7 @@ from windlass.cli.connection import api_options
 from windlass.cli.loading import load
 from windlass.cli.options import Id, database_options, output_options
 from windlass.cli.output import write_object, write_objects
+from windlass.cli.pairs import split_pair
 from windlass.cli.text import clean, clean_line
 
 if TYPE_CHECKING:
@@ -63,15 +64,17 @@ def create(
     \b
     Examples:
       windlass source create laptop --connector unix
-      windlass source create HR --connector delimited --setting id_column=employee_id
-      windlass source create Payroll --connector delimited --setting id_column=id \\
-        --setting 'delimiter=;' --setting encoding=latin-1 --setting path=/data/payroll.csv
+      windlass source create HR --connector delimited \\
+        --setting id_column=employee_id
+      windlass source create Payroll --connector delimited \\
+        --setting id_column=id --setting 'delimiter=;' \\
+        --setting encoding=latin-1 --setting path=/data/payroll.csv
     """
     from windlass.server.connectors import connect
     from windlass.server.model.source import Kind
 
     settings: dict[str, str] = {}
-    for key, value in map(_setting, pairs):
+    for key, value in (split_pair(pair, "--setting") for pair in pairs):
         if key in settings:
             raise click.BadParameter(f"{key} is given more than once; give it once.", param_hint="--setting")
         settings[key] = value
@@ -168,8 +171,10 @@ def load_accounts(
 
     \b
     Examples:
-      windlass source load-accounts 0193c1a2a1b07001800000000000abcd --file people.csv --wait
-      windlass source load-accounts 0193c1a2a1b07001800000000000abcd --wait --timeout 1h
+      windlass source load-accounts 0193c1a2a1b07001800000000000abcd \\
+        --file people.csv --wait
+      windlass source load-accounts 0193c1a2a1b07001800000000000abcd \\
+        --wait --timeout 1h
     """
 
     def launch(api: "Client", on_progress: "OnProgress | None") -> "LoadTask":
@@ -204,13 +209,6 @@ def _use(data_dir: Path | None, database_url: str | None, use: "Callable[[Source
     from windlass.cli.backend import on_application, settings_of
 
     return on_application(settings_of(data_dir, database_url), lambda application: use(application.sources))
-
-
-def _setting(pair: str) -> tuple[str, str]:
-    name, separator, value = pair.partition("=")
-    if not separator:
-        raise click.BadParameter(f"{pair!r} is not of the form KEY=VALUE.", param_hint="--setting")
-    return name, value
 
 
 def _object(found: "Source") -> dict[str, Any]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.console import Group
 from rich.text import Text
 
 from windlass.cli.output import out
@@ -49,11 +48,6 @@ def print_facts(facts: Sequence[tuple[str, Text | str]]) -> None:
             out().print(Text(f"{name:>{widest}}", style="dim") + Text(" " * _GAP) + value)
 
 
-def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Group:
-    """The table as something to draw anew and anew."""
-    return Group(*lines_of(columns, rows, width))
-
-
 def lines_of(columns: Sequence[Column], rows: Sequence[Row], width: int | None) -> list[Text]:
     """Heading and rows; lines are longer than `width` only where what must be shown is. None: as wide as need be."""
     cells = [[_text(value) for value in row] for row in rows]
@@ -80,11 +74,12 @@ def _fitted(columns: Sequence[Column], wants: Sequence[int], width: int | None) 
             break
         del shown[place]
     room = max(0, _room(least, shown, width))
-    for place in sorted(shown, key=lambda place: columns[place].rank):
-        given = min(room, shown[place] - least[place])
-        shown[place] = least[place] + given
-        room -= given
-    return shown
+    widths = {place: least[place] for place in shown}
+    while short := [place for place in shown if widths[place] < shown[place]][:room]:
+        for place in short:  # Those that were shortened share what is left.
+            widths[place] += 1
+        room -= len(short)
+    return widths
 
 
 def _room(least: dict[int, int], shown: dict[int, int], width: int) -> int:

@@ -14,11 +14,6 @@ _STEERING = (
 _DANGEROUS = re.compile(f"[{_STEERING}]")
 
 
-def is_dangerous(text: str) -> bool:
-    """Something in the text could steer a terminal, or change the order of what stands around it."""
-    return _DANGEROUS.search(text) is not None
-
-
 def clean(text: str) -> str:
     """The text with every dangerous character spelled out, as `\\x1b`; line ends and tabs stay."""
     return _DANGEROUS.sub(_spelled, text)

@@ -153,9 +153,11 @@ def refusal(request: Request, answer: Answer) -> ApiError:
         or _unsaid(answer)
     )
     error = _BY_STATUS.get(answer.status, ServerError if answer.status >= 500 else ApiError)
-    sentence = f"{request.method} {request.path} was refused ({detail_code or answer.status}): {said}"
+    behind = f"{request.method} {request.path}: {detail_code or answer.status}"
+    if tracking_id:
+        behind += f"; tracking id {tracking_id}"
     return error(
-        f"{sentence} (tracking id {tracking_id})" if tracking_id else sentence,
+        f"{said} ({behind})",
         status=answer.status,
         detail_code=detail_code,
         tracking_id=tracking_id,
@@ -174,8 +176,8 @@ def _content(answer: Answer) -> Mapping[str, Any]:
 
 def _unsaid(answer: Answer) -> str:
     if 300 <= answer.status < 400:
-        return f"it is elsewhere, at {answer.headers.get('location', 'no address')}; is the base URL right?"
-    return "without a word of why."
+        return f"The API is elsewhere, at {answer.headers.get('location', 'no address')}; is the base URL right?"
+    return "The server refused without a word of why."
 
 
 def _texts(entries: object) -> tuple[str, ...]:

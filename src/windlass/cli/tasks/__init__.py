@@ -29,5 +29,5 @@ def task() -> None:
     Examples:
       windlass task list --status error --since 2d
       windlass task watch
-      windlass task clear --pending --older-than 6h
+      windlass task clear --pending --idle-for 6h
     """

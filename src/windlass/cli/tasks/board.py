@@ -9,12 +9,12 @@ from rich.console import ConsoleDimensions, Group
 from rich.text import Text
 
 from windlass.cli import appearance
+from windlass.cli.idleness import is_idle
 from windlass.cli.tables import lines_of
 from windlass.cli.text import clean_line
 from windlass.client import CompletionStatus, TaskStatus
 
 _REMEMBERED = 500
-_STUCK_AFTER_S = 3600.0
 _AROUND = 6  # Lines that are no task: two at the top, two headings, two blank.
 _ENDED_SHARE = 3
 
@@ -53,22 +53,24 @@ class Board:
             else:
                 self._pending[status.id] = status
 
-    def drawn(self, size: ConsoleDimensions) -> Group:
-        """The board as it is now, for a terminal of this size."""
+    def drawn(self, size: ConsoleDimensions, *, is_live: bool = True) -> Group:
+        """The board as it is now, for a terminal of this size. is_live: it can be left."""
         now = datetime.now(UTC)
         with self._lock:
             pending = sorted(self._pending.values(), key=lambda task: _place(task, now))
             ended, ends = list(self._ended), Counter(self._ends)
         room = max(2, size.height - _AROUND)
         for_ended = min(len(ended), max(room // _ENDED_SHARE, room - len(pending)))
-        lines = [*self._head(pending, ends, now, size.width), Text()]
+        lines = [*self._head(pending, ends, now, size.width, is_live=is_live), Text()]
         lines += _table(pending, room - for_ended, size.width, now, is_pending=True)
         lines += [Text(), *_table(ended, for_ended, size.width, now, is_pending=False)]
         return Group(*lines[: size.height])
 
-    def _head(self, pending: Sequence[TaskStatus], ends: Counter[str], now: datetime, width: int) -> list[Text]:
+    def _head(
+        self, pending: Sequence[TaskStatus], ends: Counter[str], now: datetime, width: int, *, is_live: bool
+    ) -> list[Text]:
         running = sum(map(appearance.is_running, pending))
-        stuck = sum(appearance.is_idle(task, now, _STUCK_AFTER_S) for task in pending)
+        stuck = sum(is_idle(task, now) for task in pending)
         first = Text.assemble((f"{now.astimezone():%H:%M:%S}  ", "bold"), clean_line(self._server))
         second = Text(f"{len(pending):,} pending, {running:,} running")
         if stuck:
@@ -81,16 +83,15 @@ class Board:
         second.append("  none ended" if not ends else "")
         for line in (first, second):
             line.truncate(width, overflow="ellipsis")
-        if first.cell_len + 10 <= width:
+        if is_live and first.cell_len + 10 <= width:
             first.append(" " * (width - first.cell_len - 8)).append("q: leave", style="dim")
         return [first, second]
 
 
 def _place(task: TaskStatus, now: datetime) -> tuple[int, float]:
-    """Running tasks first, then those that look stuck, then those that wait; of each the newest first."""
+    """Those that look stuck first, then those that run, then those that wait; of each the newest first."""
     began = task.launched or task.created
-    is_stuck = appearance.is_idle(task, now, _STUCK_AFTER_S)
-    rank = 1 if is_stuck else 0 if appearance.is_running(task) else 2
+    rank = 0 if is_idle(task, now) else 1 if appearance.is_running(task) else 2
     return rank, -(began.timestamp() if began else 0.0)
 
 
@@ -99,7 +100,7 @@ def _table(tasks: Sequence[TaskStatus], room: int, width: int, now: datetime, *,
     hidden = len(tasks) - room
     shown = tasks if hidden <= 0 else tasks[: room - 1]
     if is_pending:
-        rows = [appearance.pending_row(task, now, stuck_after_s=_STUCK_AFTER_S) for task in shown]
+        rows = [appearance.pending_row(task, now) for task in shown]
         lines = lines_of(appearance.PENDING_COLUMNS, rows, width)
     else:
         lines = lines_of(appearance.COLUMNS, [appearance.row(task, now) for task in shown], width)

@@ -1,8 +1,9 @@
 """Tasks as programs get them: the API's document, with every key there, and times and statuses written in one way."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from windlass.cli.output import write_objects
 from windlass.cli.times import iso
 from windlass.client import TaskStatus
 
@@ -34,6 +35,11 @@ _OBJECTS = {
 _MOMENTS = ("created", "modified", "launched", "completed")
 
 COLUMNS = tuple(f"{key}.{below}" if below else key for key in _KEYS for below in _OBJECTS.get(key, ("",)))
+
+
+def write_tasks(tasks: Iterable[TaskStatus], form: str, show: Callable[[list[TaskStatus]], None]) -> None:
+    """Print tasks. form: of output.FORMATS; show: prints them as a table."""
+    write_objects(tasks, form, columns=COLUMNS, data=document, show=show)
 
 
 def document(status: TaskStatus) -> Mapping[str, Any]:

@@ -1,17 +1,19 @@
 """`windlass task clear` and `cancel`: tasks that are to end, one by one or all that match."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from windlass.cli.connection import api_options, connect
-from windlass.cli.exits import ExitStatus, Failure, status_of
+from windlass.cli.exits import ExitStatus, Failure, TimedOut, status_of
 from windlass.cli.options import Id, output_options
-from windlass.cli.output import err, write_objects
-from windlass.cli.tasks.data import COLUMNS, document
+from windlass.cli.output import err
+from windlass.cli.progress import counted
+from windlass.cli.tasks.data import write_tasks
 from windlass.cli.tasks.selection import Selection, selection_options
 from windlass.cli.text import clean_line
 from windlass.client import ApiError, BadRequest, ClientError, CompletionStatus, TaskStatus
@@ -20,7 +22,14 @@ if TYPE_CHECKING:
     from windlass.client import Client
 
 _SHOWN_AT_MOST = 20
-Ending = Callable[[str], TaskStatus]
+
+
+class Ending(NamedTuple):
+    """One way to end a task. verb, done: what it is called, and what the task has then been."""
+
+    verb: str
+    done: str
+    end: Callable[[str], TaskStatus]
 
 
 def _bulk_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,18 +69,21 @@ def clear(
     """End tasks whatever their work is doing.
 
     Which: those named, or with --pending all that match. Tasks that are named are cleared at once. Before many
-    are cleared they are shown, and you are asked.
+    are cleared they are shown, and you are asked. Work that goes on changes its task: --idle-for spares it,
+    --older-than does not.
 
     \b
     Examples:
       windlass task clear 0193c1a2a1b07001800000000000abcd
-      windlass task clear --pending --older-than 6h --definition "Cloud Account Aggregation"
+      windlass task clear --pending --idle-for 6h --definition "Identity Refresh"
       windlass task clear --pending --source HR --status error --yes
-      windlass task clear --pending --since 14:00 --dry-run
+      windlass task clear --pending --idle-for 1h --dry-run
     """
     with connect(api_version) as client:
-        tasks = _meant(client, "clear", task_ids, selection, is_bulk=is_bulk, yes=yes, dry_run=dry_run)
-        _end(client, tasks, lambda task_id: client.clear(task_id, status), output, is_bulk=is_bulk)
+        ending = Ending("clear", "cleared", lambda task_id: client.clear(task_id, status))
+        tasks = _meant(client, ending, task_ids, selection, output, is_bulk=is_bulk, yes=yes, dry_run=dry_run)
+        if not dry_run:
+            _end(client, tasks, ending, output, is_bulk=is_bulk)
 
 
 @click.command()
@@ -99,23 +111,26 @@ def cancel(
       windlass task cancel --pending --launcher ada --yes
     """
     with connect(api_version) as client:
-        tasks = _meant(client, "cancel", task_ids, selection, is_bulk=is_bulk, yes=yes, dry_run=dry_run)
-        _end(client, tasks, client.cancel, output, is_bulk=is_bulk)
+        ending = Ending("cancel", "cancelled", client.cancel)
+        tasks = _meant(client, ending, task_ids, selection, output, is_bulk=is_bulk, yes=yes, dry_run=dry_run)
+        if not dry_run:
+            _end(client, tasks, ending, output, is_bulk=is_bulk)
 
 
 def _meant(
     client: "Client",
-    verb: str,
+    ending: Ending,
     task_ids: Sequence[str],
     selection: Selection,
+    output: str,
     *,
     is_bulk: bool,
     yes: bool,
     dry_run: bool,
 ) -> list[str]:
-    """The ids of the tasks to end, once it is sure that they are meant."""
+    """The ids of the tasks to end, once it is sure that they are meant. dry_run: they are printed."""
     if is_bulk == bool(task_ids):
-        raise click.UsageError(f"Say which tasks to {verb}: either by their ids, or with --pending and options.")
+        raise click.UsageError(f"Say which tasks to {ending.verb}: either by their ids, or with --pending and options.")
     if not is_bulk:
         if selection != Selection().of(selection.statuses):
             raise click.UsageError("Options that choose tasks need --pending; ids alone say which are meant.")
@@ -124,65 +139,83 @@ def _meant(
         found = [client.get_task_status(task_id) for task_id in task_ids]
     else:
         found = list(selection.find(client))
+    these = "this task" if len(found) == 1 else f"these {len(found):,} tasks"
+    if dry_run:
+        write_tasks(found, output, _show_meant)
     if not found:
         click.echo("No task matches.", err=True)
-    elif dry_run or not yes:
-        _show(found)
-        these = "this task" if len(found) == 1 else f"these {len(found):,} tasks"
-        if dry_run:
-            click.echo(f"Without --dry-run it would {verb} {these}.", err=True)
-        else:
-            _ask(f"{verb.capitalize()} {these}?")
-    return [] if dry_run else [status.id for status in found]
+    elif dry_run:
+        click.echo(f"Without --dry-run it would {ending.verb} {these}.", err=True)
+    elif not yes:
+        _ask(found, f"{ending.verb.capitalize()} {these}?", f"Nothing was {ending.done}.")
+    return [status.id for status in found]
 
 
-def _show(tasks: Sequence[TaskStatus]) -> None:
+def _show_meant(tasks: Sequence[TaskStatus]) -> None:
+    from windlass.cli.appearance import PENDING_COLUMNS, pending_row
+    from windlass.cli.tables import print_table
+
+    now = datetime.now(UTC)
+    print_table(PENDING_COLUMNS, [pending_row(each, now) for each in tasks])
+
+
+def _ask(tasks: Sequence[TaskStatus], question: str, declined: str) -> None:
+    """Show them on standard error, and ask. Raises Abort where the answer is not yes."""
     from windlass.cli.appearance import PENDING_COLUMNS, pending_row
     from windlass.cli.tables import lines_of
 
     now = datetime.now(UTC)
-    rows = [pending_row(each, now, stuck_after_s=float("inf")) for each in tasks[:_SHOWN_AT_MOST]]
+    rows = [pending_row(each, now) for each in tasks[:_SHOWN_AT_MOST]]
     for line in lines_of(PENDING_COLUMNS, rows, err().width if sys.stderr.isatty() else None):
         err().print(line)
     if len(tasks) > _SHOWN_AT_MOST:
         click.echo(f"… and {len(tasks) - _SHOWN_AT_MOST:,} more", err=True)
-
-
-def _ask(question: str) -> None:
     if not sys.stdin.isatty():
         raise Failure(f"{question} There is no terminal to ask on; add --yes if you are sure.", ExitStatus.MISUSED)
     if not click.confirm(question, err=True):
-        raise click.Abort
+        click.echo(declined, err=True)
+        raise click.exceptions.Exit(ExitStatus.INTERRUPTED)
 
 
 def _end(client: "Client", task_ids: Sequence[str], ending: Ending, output: str, *, is_bulk: bool) -> None:
     """End each, tell each that cannot be ended, and answer for all of them by the exit status."""
     failures: list[int] = []
-    tried = 0
+    tried = done = 0
 
     def fail(error: ClientError) -> None:
         click.echo(f"Error: {clean_line(str(error))}", err=True)
         failures.append(status_of(error))
 
-    def ended() -> Any:
-        nonlocal tried
+    def ended() -> Iterator[TaskStatus]:
+        nonlocal tried, done
         for task_id in task_ids:
             tried += 1
             try:
-                yield ending(task_id)
+                task = ending.end(task_id)
             except BadRequest as error:
-                task = client.get_task_status(task_id) if is_bulk else None
-                if task is not None and task.is_final:
-                    yield task  # It ended by itself since it was listed, which is what was wanted.
-                else:
+                found = client.get_task_status(task_id) if is_bulk else None
+                if found is None or not found.is_final:
                     fail(error)
+                    continue
+                task = found  # It ended by itself since it was listed, which is what was wanted.
             except ApiError as error:
                 fail(error)
+                continue
             except ClientError as error:
                 fail(error)
                 return  # The next would fail as slowly.
+            done += 1
+            yield task
 
-    write_objects(ended(), output, columns=COLUMNS, data=document, show=_show_ended)
+    is_counted = len(task_ids) > 1 and (output == "table" or not sys.stdout.isatty())
+    counting = counted(ended(), ending.done, len(task_ids)) if is_counted else nullcontext(ended())
+    try:
+        with counting as tasks:
+            write_tasks(tasks, output, _show_ended)
+    except (KeyboardInterrupt, TimedOut):
+        if task_ids:
+            click.echo(f"{done:,} of {len(task_ids):,} were {ending.done}.", err=True)
+        raise
     if failures:
         if len(task_ids) > 1:
             untried = f", {len(task_ids) - tried:,} were not tried" if tried < len(task_ids) else ""

@@ -11,10 +11,11 @@ import click
 
 from windlass.cli.connection import api_options, connect
 from windlass.cli.files import whole_file
+from windlass.cli.idleness import STUCK_AFTER_S, is_idle
 from windlass.cli.options import Duration, output_options
-from windlass.cli.output import data_out, hint, write_data, write_objects
+from windlass.cli.output import data_out, hint, write_data
 from windlass.cli.progress import counted
-from windlass.cli.tasks.data import COLUMNS, document
+from windlass.cli.tasks.data import COLUMNS, document, write_tasks
 from windlass.cli.tasks.selection import Selection, selection_options
 from windlass.cli.times import short_duration
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from windlass.client import TaskStatus
 
 _MOST_FOR_PEOPLE = 250
-_STUCK_AFTER_S = 3600.0
 
 limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 
@@ -30,7 +30,7 @@ limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="N", 
 @click.command("list")
 @selection_options()
 @limit_option
-@click.option("--count", is_flag=True, help="Print how many there are, and nothing else.")
+@click.option("--count", is_flag=True, help="Print how many match, whatever --limit says, and nothing else.")
 @output_options(on_pipe="jsonl")
 @api_options
 def list_tasks(selection: Selection, limit: int | None, count: bool, output: str, api_version: str) -> None:
@@ -42,17 +42,19 @@ def list_tasks(selection: Selection, limit: int | None, count: bool, output: str
     Examples:
       windlass task list
       windlass task list --status error,warning --since 2d
-      windlass task list --source HR --definition "Cloud Account Aggregation" --limit 5
-      windlass task list --filters 'type eq "QUARTZ"' --sort created --output csv > tasks.csv
+      windlass task list --source HR --since 2d --limit 5
+      windlass task list --filters 'type eq "QUARTZ"' --output csv > tasks.csv
       windlass task list --status pending --count
     """
     with connect(api_version) as client:
+        if selection.omits_pending(client.version):
+            hint(f"Only tasks that have ended: {client.version} cannot filter pending ones.")
         if count:
             number = selection.count(client)
             click.echo(f"count\n{number}" if output == "csv" else number)
             return
         most = limit or (_MOST_FOR_PEOPLE if output == "table" else None)
-        write_objects(islice(selection.find(client), most), output, columns=COLUMNS, data=document, show=_show)
+        write_tasks(islice(selection.find(client), most), output, _show)
 
 
 def _show(tasks: "list[TaskStatus]") -> None:
@@ -73,7 +75,7 @@ def _show(tasks: "list[TaskStatus]") -> None:
 @click.option(
     "--stuck-after",
     type=Duration(),
-    default=_STUCK_AFTER_S,
+    default=STUCK_AFTER_S,
     metavar="TIME",
     help="Show those as stuck that have not changed for so long, as 1h, which is the default.",
 )
@@ -87,27 +89,28 @@ def pending(selection: Selection, limit: int | None, stuck_after: float, output:
     \b
     Examples:
       windlass task pending
-      windlass task pending --older-than 6h --source HR
+      windlass task pending --idle-for 6h --source HR
       windlass task pending --output jsonl | wc -l
     """
 
     def show(tasks: "list[TaskStatus]") -> None:
-        from windlass.cli.appearance import PENDING_COLUMNS, is_idle, pending_row
+        from windlass.cli.appearance import PENDING_COLUMNS, pending_row
         from windlass.cli.tables import print_table
 
         now = datetime.now(UTC)
         print_table(PENDING_COLUMNS, [pending_row(each, now, stuck_after_s=stuck_after) for each in tasks])
         stuck = sum(is_idle(each, now, stuck_after) for each in tasks)
         if not tasks:
-            hint("No task is pending.")
+            hint("No task is pending." if is_all else "No task matches.")
         elif stuck:
             hint(
                 f"{stuck} of {len(tasks)} have not changed for {short_duration(stuck_after)} or longer (▲). "
                 "`windlass task clear ID` ends such a task."
             )
 
+    is_all = selection == Selection().of(selection.statuses)
     with connect(api_version) as client:
-        write_objects(islice(selection.find(client), limit), output, columns=COLUMNS, data=document, show=show)
+        write_tasks(islice(selection.find(client), limit), output, show)
 
 
 @click.command()
@@ -118,7 +121,7 @@ def pending(selection: Selection, limit: int | None, stuck_after: float, output:
     "-o",
     "--output",
     "form",
-    type=click.Choice(["jsonl", "csv", "json"]),
+    type=click.Choice(["jsonl", "csv", "json", "id"]),
     help="How to write them. Otherwise as the file's name ends, or jsonl.",
 )
 @api_options

@@ -1,23 +1,23 @@
 """`windlass task run` and `wait`: a task from its start to its end."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from windlass.cli.connection import api_options, connect
-from windlass.cli.exits import ExitStatus
-from windlass.cli.options import Id, output_options
-from windlass.cli.output import write_objects
+from windlass.cli.exits import ExitStatus, Failure
+from windlass.cli.options import Id, is_id, output_options
 from windlass.cli.pairs import parse_pair
-from windlass.cli.tasks.data import COLUMNS, document
+from windlass.cli.tasks.data import write_tasks
 from windlass.cli.tasks.selection import complete_definitions
 from windlass.cli.tasks.single import show_task
-from windlass.client import TaskStatus
+from windlass.client import BadRequest, ClientError, TaskStatus
 
-_ID = re.compile(r"[0-9a-f]{32}")
+if TYPE_CHECKING:
+    from windlass.client import Client
 
 
 @click.command()
@@ -51,24 +51,60 @@ def run(
 
     \b
     Examples:
-      windlass task run "Cloud Account Aggregation" --argument sourceId=0193c1a2a1b07001800000000000abcd --wait
+      windlass task run "Cloud Account Aggregation" --wait \\
+        --argument sourceId=0193c1a2a1b07001800000000000abcd
       windlass task run "Nightly import" --execution-type EVENT --json
     """
-    by_id = _ID.fullmatch(definition) is not None
+    by_id = is_id(definition)
     given = dict(parse_pair(argument, "--argument") for argument in arguments)
     with connect(api_version) as client:
-        status = client.run(
-            None if by_id else definition,
-            definition_id=definition if by_id else None,
-            arguments=given or None,
-            execution_type=execution_type,
-        )
+        try:
+            status = client.run(
+                None if by_id else definition,
+                definition_id=definition if by_id else None,
+                arguments=given or None,
+                execution_type=execution_type,
+            )
+        except BadRequest as error:
+            if (why := _why_unknown(client, definition, by_id=by_id)) is None:
+                raise
+            raise Failure(why, ExitStatus.NOT_FOUND) from error
         if waits:
             from windlass.cli.following import follow
 
             (status,) = follow(client, [status.id])
     show_task(status, output)
     return ending_of([status] if waits else [])
+
+
+def _why_unknown(client: "Client", definition: str, *, by_id: bool) -> str | None:
+    """What to say where the server has no such definition; None where it has, or does not tell."""
+    try:
+        known = _definitions(client)
+    except ClientError:
+        return None
+    if by_id:
+        return None if definition in known else f'There is no definition with the id "{definition}".'
+    if definition in known.values():
+        return None
+    by_name = {name.casefold(): name for name in known.values()}
+    near = get_close_matches(definition.casefold(), by_name, n=1)
+    hint = f' Did you mean "{by_name[near[0]]}"?' if near else ""
+    return (
+        f'There is no definition "{definition}".{hint} '
+        "With --execution-type EVENT it becomes one, for tasks that a program of yours reports on."
+    )
+
+
+def _definitions(client: "Client") -> dict[str, str]:
+    """The names of all definitions, by their ids."""
+    found: dict[str, str] = {}
+    while page := client.get_task_definitions(offset=len(found)):
+        before = len(found)
+        found |= {each.id: each.unique_name for each in page}
+        if len(found) == before:
+            break  # A server that begins anew has no more to tell.
+    return found
 
 
 @click.command()
@@ -83,13 +119,14 @@ def wait(task_ids: tuple[str, ...], output: str, api_version: str) -> ExitStatus
     \b
     Examples:
       windlass task wait 0193c1a2a1b07001800000000000abcd
-      windlass task wait --timeout 10m 0193c1a2a1b07001800000000000abcd 0193c1a2a1b07001800000000000abce
+      windlass task wait --timeout 10m \\
+        0193c1a2a1b07001800000000000abcd 0193c1a2a1b07001800000000000abce
     """
     from windlass.cli.following import follow
 
     with connect(api_version) as client:
         tasks = follow(client, task_ids)
-    write_objects(tasks, output, columns=COLUMNS, data=document, show=_show)
+    write_tasks(tasks, output, _show)
     return ending_of(tasks)
 
 

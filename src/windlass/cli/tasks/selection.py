@@ -4,7 +4,6 @@ What the API can filter, it filters; times, names and the rest are compared on t
 `created`, so that reading stops where the wanted times end.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +17,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from windlass.cli.exits import ExitStatus, Failure
+from windlass.cli.idleness import is_idle
+from windlass.cli.options import Duration, is_id
 from windlass.cli.times import parse_moment
 from windlass.client import CompletionStatus, F, Filter, TaskStatus
 from windlass.client.versions import version_of
@@ -49,7 +50,6 @@ DEFINITIONS = (
     "Account Deletion",
 )
 _TYPES = {name.lower(): name.upper().replace(" ", "_") for name in DEFINITIONS}
-_ID = re.compile(r"[0-9a-f]{32}")
 _FILTERING_LAUNCHERS = ("v2026", "v1")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -59,6 +59,7 @@ class Selection:
     """Which tasks are meant; what is None or empty asks for nothing.
 
     statuses: of STATUSES. source: an id, or a name. since, before: bounds of `created`.
+    idle_for_s: pending, and unchanged for so many seconds.
     """
 
     filters: str | None = None
@@ -68,6 +69,7 @@ class Selection:
     launcher: str | None = None
     since: datetime | None = None
     before: datetime | None = None
+    idle_for_s: float | None = None
     is_ascending: bool = False
 
     def of(self, statuses: frozenset[str]) -> "Selection":
@@ -76,12 +78,15 @@ class Selection:
 
     def check(self, version: str) -> None:
         """Raise Failure where a version of the API cannot find what is meant."""
-        reads_pending = not self.statuses or PENDING in self.statuses
-        if self.filters and reads_pending and not version_of(version).lists_pending:
+        if self.filters and PENDING in self.statuses and not version_of(version).lists_pending:
             raise Failure(
                 f"{version} cannot filter pending tasks by --filters; use --api-version v2025, or the other options.",
                 ExitStatus.MISUSED,
             )
+
+    def omits_pending(self, version: str) -> bool:
+        """Any status is meant, but the version of the API cannot filter pending tasks: only ended ones are found."""
+        return bool(self.filters) and not self.statuses and not version_of(version).lists_pending
 
     def find(self, client: "Client") -> Iterator[TaskStatus]:
         """The tasks, in the order of `created`."""
@@ -114,6 +119,7 @@ class Selection:
             and (self.source is None or self._is_at_source(status, self.source))
             and (self.definition is None or status.unique_name.casefold() == self.definition.casefold())
             and (self.launcher is None or status.launcher == self.launcher)
+            and (self.idle_for_s is None or is_idle(status, datetime.now(UTC), self.idle_for_s))
         )
 
     def filter(self, version: str, statuses: Filter | None = None) -> Filter | None:
@@ -121,7 +127,7 @@ class Selection:
         conditions = [] if statuses is None else [statuses]
         if self.filters:
             conditions.append(Filter.raw(self.filters))
-        if self.source is not None and _ID.fullmatch(self.source):
+        if self.source is not None and is_id(self.source):
             conditions.append(F.source_id == self.source)
         if self.definition is not None and (known := _TYPES.get(self.definition.lower())):
             conditions.append(F.type == known)
@@ -141,7 +147,7 @@ class Selection:
             parts.append(_Part(is_list=True, filter=self.filter(version, condition)))
         if (PENDING in self.statuses or not self.statuses) and lists_pending:
             parts.append(_Part(is_list=True, filter=self.filter(version, F.completion_status.is_null())))
-        elif PENDING in self.statuses or not self.statuses:
+        elif (PENDING in self.statuses or not self.statuses) and not self.omits_pending(version):
             parts.append(_Part(is_list=False, filter=self.filter(version)))
         return parts
 
@@ -174,8 +180,9 @@ class Selection:
         return (
             self.since is not None
             or self.before is not None
+            or self.idle_for_s is not None
             or self.definition is not None
-            or (self.source is not None and not _ID.fullmatch(self.source))
+            or (self.source is not None and not is_id(self.source))
             or (self.launcher is not None and version not in _FILTERING_LAUNCHERS)
         )
 
@@ -188,7 +195,7 @@ class Selection:
     def _is_at_source(self, status: TaskStatus, source: str) -> bool:
         if status.target is None or status.target.type == "IDENTITY":
             return False
-        if _ID.fullmatch(source):
+        if is_id(source):
             return status.target.id == source
         return status.target.name.removesuffix(" [source]").casefold() == source.casefold()
 
@@ -210,7 +217,7 @@ def selection_options(*, is_of_pending: bool = False, is_sorted: bool = True) ->
 
     is_of_pending: only tasks that have not ended can be meant, newest first. is_sorted: their order can be chosen.
     """
-    options = _OF_ALL if is_of_pending else (*_OF_ALL, _STATUS, *((_SORT,) if is_sorted else ()))
+    options = (*_OF_ALL, _IDLE) if is_of_pending else (*_OF_ALL, _STATUS, *((_SORT,) if is_sorted else ()))
 
     def decorate(command: Command) -> Command:
         @wraps(command)
@@ -251,6 +258,8 @@ class Statuses(click.ParamType[frozenset[str]]):
         if isinstance(value, frozenset):
             return value
         words = [word.strip() for word in value.split(",") if word.strip()]
+        if not words:
+            self.fail(f"{value!r} names no status; choose of {', '.join(STATUSES).lower()}.", param, ctx)
         for word in words:
             if word.upper() not in STATUSES:
                 near = get_close_matches(word.upper(), STATUSES, n=1)
@@ -289,11 +298,18 @@ _OF_ALL = (
     click.option("--since", type=Moment(), metavar="WHEN", help="Created since 2d (ago), 14:00, 2026-11-01 ..."),
     click.option("--older-than", "before", type=Moment(), metavar="WHEN", help="Created before 6h (ago), 14:00 ..."),
 )
+_IDLE = click.option(
+    "--idle-for",
+    "idle_for_s",
+    type=Duration(),
+    metavar="TIME",
+    help="Those about which nothing has changed for so long, as 6h.",
+)
 _STATUS = click.option(
     "--status",
     "statuses",
     type=Statuses(),
-    default="",
+    default=frozenset(),
     metavar="STATUS,...",
     help="Those that ended so: success, warning, error, terminated, temperror; or pending.",
 )
@@ -304,4 +320,4 @@ _SORT = click.option(
     show_default=True,
     help="Newest first, or oldest.",
 )
-_NAMES = ("filters", "statuses", "source", "definition", "launcher", "since", "before")
+_NAMES = ("filters", "statuses", "source", "definition", "launcher", "since", "before", "idle_for_s")

@@ -39,7 +39,7 @@ def get(task_id: str, output: str, api_version: str) -> None:
     \b
     Examples:
       windlass task get 0193c1a2a1b07001800000000000abcd
-      windlass task get 0193c1a2a1b07001800000000000abcd --json | jq .attributes.total
+      windlass task get 0193c1a2a1b07001800000000000abcd --json | jq .attributes
     """
     with connect(api_version) as client:
         show_task(client.get_task_status(task_id), output, is_raw=True)
@@ -69,8 +69,10 @@ def update(
 
     \b
     Examples:
-      windlass task update 0193c1a2a1b07001800000000000abcd --set description="Nightly load" --set percentComplete=50
-      windlass task update 0193c1a2a1b07001800000000000abcd --set attributes.total:=1200
+      windlass task update 0193c1a2a1b07001800000000000abcd \\
+        --set description="Nightly load" --set percentComplete=50
+      windlass task update 0193c1a2a1b07001800000000000abcd \\
+        --set attributes.total:=1200
       echo '[{"op": "replace", "path": "/progress", "value": "Half"}]' | \\
         windlass task update 0193c1a2a1b07001800000000000abcd --patch -
     """
@@ -85,7 +87,9 @@ def _operation(setting: str) -> dict[str, Any]:
     """One operation of a JSON Patch; below an object `add` sets what is there and what is not."""
     key, value = parse_pair(setting, "--set")
     if key == "percentComplete" and isinstance(value, str):
-        value = parse_json(value, "--set")
+        if not value.strip().isdecimal():
+            raise click.BadParameter(f"percentComplete is {value!a}; it must be a number, as 50.", param_hint="--set")
+        value = int(value)
     path = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in key.split(".", 1))
     return {"op": "add" if "." in key else "replace", "path": path, "value": value}
 

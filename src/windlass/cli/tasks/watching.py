@@ -19,7 +19,7 @@ from windlass.cli.connection import api_options, connect
 from windlass.cli.options import Id, output_options
 from windlass.cli.output import data_out, write_data
 from windlass.cli.tasks.data import COLUMNS, document
-from windlass.cli.tasks.selection import ENDED, Selection, selection_options
+from windlass.cli.tasks.selection import ENDED, PENDING, Selection, selection_options
 
 if TYPE_CHECKING:
     from windlass.cli.tasks.board import Board
@@ -32,7 +32,7 @@ _REFRESHES_PER_S = 4
 @click.command()
 @click.argument("task_ids", metavar="[ID]...", nargs=-1, type=Id())
 @selection_options(is_sorted=False)
-@output_options(on_pipe="jsonl", forms=("table", "jsonl", "csv"))
+@output_options(on_pipe="jsonl", forms=("table", "jsonl", "csv", "id"))
 @api_options
 def watch(task_ids: tuple[str, ...], selection: Selection, output: str, api_version: str) -> None:
     """Watch tasks live.
@@ -44,12 +44,14 @@ def watch(task_ids: tuple[str, ...], selection: Selection, output: str, api_vers
     Examples:
       windlass task watch
       windlass task watch --source HR --definition "Cloud Account Aggregation"
-      windlass task watch --status error,temperror --output jsonl | jq --unbuffered .uniqueName
+      windlass task watch --status error --output jsonl | jq .uniqueName
     """
     if task_ids and selection != Selection():
         raise click.UsageError("Options that choose tasks are for watching without ids.")
     with connect(api_version) as client:
-        selection.of(frozenset()).check(client.version)  # Pending tasks are looked at whatever is told of them.
+        selection.of(frozenset({PENDING})).check(
+            client.version
+        )  # Pending tasks are looked at whatever is told of them.
         if output == "table":
             _show(client, task_ids, selection)
         else:
@@ -82,7 +84,7 @@ def _show(client: "Client", task_ids: tuple[str, ...], selection: Selection) -> 
                 board.add(status)
     finally:
         if not board.is_empty:
-            out().print(board.drawn(out().size))  # What was last seen stays when the live table is gone.
+            out().print(board.drawn(out().size, is_live=False))  # What was last seen stays when the live table is gone.
 
 
 def _recall(client: "Client", selection: Selection, board: "Board") -> None:
