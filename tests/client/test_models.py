@@ -245,3 +245,8 @@ def test_a_page_is_a_sequence():
     assert page.index(second) == 1
     assert not Page([])
     assert page.raw == [{"id": "1"}, {"id": "2"}]
+
+
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59Z"])
+def test_a_date_at_the_end_of_all_calendars_is_none(value):
+    assert TaskStatus({"id": "1", "created": value}).created is None

@@ -102,7 +102,15 @@ class Model:
 
 
 def moment(value: object) -> datetime | None:
-    """An instant in any form that servers use: ISO 8601, or milliseconds since 1970. None for anything else."""
+    """An instant in any form that servers use: ISO 8601, or milliseconds since 1970. None for anything else.
+
+    Nor for what some time zone has no date for, as those that stand for "never" in some systems.
+    """
+    instant = _instant(value)
+    return instant if instant is not None and 1 < instant.year < 9999 else None
+
+
+def _instant(value: object) -> datetime | None:
     try:
         if isinstance(value, str) and not value.removeprefix("-").isdecimal():
             parsed = datetime.fromisoformat(value.strip())

@@ -59,8 +59,12 @@ def watch(task_ids: tuple[str, ...], selection: Selection, output: str, api_vers
 
 
 def _changes(client: "Client", task_ids: tuple[str, ...], selection: Selection) -> "Iterator[TaskStatus]":
-    changes = client.watch(*task_ids, filters=None if task_ids else selection.filter(client.version))
-    return (status for status in changes if selection.matches(status))
+    """The changes of what is selected, and the end of what was."""
+    shown: set[str] = set()
+    for status in client.watch(*task_ids, filters=None if task_ids else selection.filter(client.version)):
+        if selection.matches(status) or status.id in shown:
+            shown.add(status.id)
+            yield status
 
 
 def _tell(changes: "Iterator[TaskStatus]", form: str) -> None:
