@@ -48,6 +48,17 @@ def test_the_question_shows_target_and_idleness_and_marks_what_is_stuck_at_80_co
     assert "Nothing was cleared." in asked.text
 
 
+def test_a_task_that_goes_on_while_the_question_is_thought_about_is_left_alone(terminal, task, sail, old):
+    asked = terminal("task", "clear", "--pending", "--idle-for", "4h", **sail)
+    asked.until("Clear this task")
+    task("update", old["hangs"], "--set", "progress=Here I am")
+    asked.type("y\r")
+
+    assert asked.wait() == 0
+    assert "1 of 1 changed meanwhile, and were left alone." in asked.text
+    assert set(task("pending").ids) == set(old.values())
+
+
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv", "id"])
 def test_what_would_be_changed_is_printed_for_programs(task, old, form: str):
     tried = task("clear", "--pending", "--dry-run", "-o", form)

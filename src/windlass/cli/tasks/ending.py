@@ -10,6 +10,7 @@ import click
 
 from windlass.cli.connection import api_options, connect
 from windlass.cli.exits import ExitStatus, Failure, TimedOut, status_of
+from windlass.cli.idleness import is_idle
 from windlass.cli.options import Id, output_options
 from windlass.cli.output import err
 from windlass.cli.progress import counted
@@ -83,7 +84,7 @@ def clear(
         ending = Ending("clear", "cleared", lambda task_id: client.clear(task_id, status))
         tasks = _meant(client, ending, task_ids, selection, output, is_bulk=is_bulk, yes=yes, dry_run=dry_run)
         if not dry_run:
-            _end(client, tasks, ending, output, is_bulk=is_bulk)
+            _end(client, tasks, ending, output, is_bulk=is_bulk, idle_for_s=selection.idle_for_s)
 
 
 @click.command()
@@ -114,7 +115,7 @@ def cancel(
         ending = Ending("cancel", "cancelled", client.cancel)
         tasks = _meant(client, ending, task_ids, selection, output, is_bulk=is_bulk, yes=yes, dry_run=dry_run)
         if not dry_run:
-            _end(client, tasks, ending, output, is_bulk=is_bulk)
+            _end(client, tasks, ending, output, is_bulk=is_bulk, idle_for_s=selection.idle_for_s)
 
 
 def _meant(
@@ -177,20 +178,40 @@ def _ask(tasks: Sequence[TaskStatus], question: str, declined: str) -> None:
         raise click.exceptions.Exit(ExitStatus.INTERRUPTED)
 
 
-def _end(client: "Client", task_ids: Sequence[str], ending: Ending, output: str, *, is_bulk: bool) -> None:
-    """End each, tell each that cannot be ended, and answer for all of them by the exit status."""
+def _end(
+    client: "Client",
+    task_ids: Sequence[str],
+    ending: Ending,
+    output: str,
+    *,
+    is_bulk: bool,
+    idle_for_s: float | None,
+) -> None:
+    """End each, tell each that cannot be ended, and answer for all of them by the exit status.
+
+    idle_for_s: spare those that have changed since they were found to be idle for so long.
+    """
     failures: list[int] = []
-    tried = done = 0
+    tried = done = spared = 0
+
+    def is_at_work(task_id: str) -> bool:
+        if idle_for_s is None:
+            return False
+        task = client.get_task_status(task_id)
+        return not task.is_final and not is_idle(task, datetime.now(UTC), idle_for_s)
 
     def fail(error: ClientError) -> None:
         click.echo(f"Error: {clean_line(str(error))}", err=True)
         failures.append(status_of(error))
 
     def ended() -> Iterator[TaskStatus]:
-        nonlocal tried, done
+        nonlocal tried, done, spared
         for task_id in task_ids:
             tried += 1
             try:
+                if is_at_work(task_id):
+                    spared += 1
+                    continue
                 task = ending.end(task_id)
             except BadRequest as error:
                 found = client.get_task_status(task_id) if is_bulk else None
@@ -216,6 +237,8 @@ def _end(client: "Client", task_ids: Sequence[str], ending: Ending, output: str,
         if task_ids:
             click.echo(f"{done:,} of {len(task_ids):,} were {ending.done}.", err=True)
         raise
+    if spared:
+        click.echo(f"{spared:,} of {len(task_ids):,} changed meanwhile, and were left alone.", err=True)
     if failures:
         if len(task_ids) > 1:
             untried = f", {len(task_ids) - tried:,} were not tried" if tried < len(task_ids) else ""
