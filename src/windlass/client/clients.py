@@ -9,6 +9,7 @@ import logging
 import os
 import platform
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import GenericAlias, MethodType
@@ -120,7 +121,7 @@ def _described(
     return method
 
 
-class _Operations:
+class _Operations(ABC):
     """What both clients can do."""
 
     get_task_status = _Operation(tasks.get_task_status)
@@ -213,8 +214,9 @@ class _Operations:
 
         self._connect(Settings(found.base_url, timeout_s, proxy, None if ca_bundle is None else Path(ca_bundle)))
 
+    @abstractmethod
     def _connect(self, settings: "Settings") -> None:
-        raise NotImplementedError
+        """Make what carries out the steps of conversations."""
 
     @property
     def base_url(self) -> str:
