@@ -1,15 +1,18 @@
 """The client of the Task Management API. Imports nothing of the server.
 
-clients                  Client, AsyncClient: the operations as methods
-watching                 tasks as they change
-waiting                  until a task has ended
-paging                   all tasks of a list
-launches | tasks         the operations of the API
-exchange                 one request and its answer: token, repetition
-models filters           what is answered, what is asked for
-configuration versions   where, and which
-transport                carries out, by blocking or by awaiting, what the others ask for
-protocol  errors         how they ask, and what can go wrong
+clients                              Client, AsyncClient: the operations as methods
+tracking async_tracking              a script's own progress, as a task
+watching                             tasks as they change
+waiting paging                       until a task has ended; all tasks of a list
+launches tasks                       the operations of the API
+exchange                             one request and its answer
+auth repetition                      with a token, and again where that may help
+answers models                       what is answered
+filters filter_matching              what is asked for
+configuration configuration_files    where, and as whom
+base_url versions                    at which address, in which version
+transport                            carries out, by blocking or by awaiting, what the others ask for
+protocol errors                      how they ask, and what can go wrong
 """
 
 from windlass.client.clients import AsyncClient, Client, track
