@@ -194,9 +194,7 @@ class Api(httpx2.Client):
 @pytest.fixture
 async def credentials(application: app.Application) -> dict[str, str]:
     """A client that may do everything, as the SAIL_* variables without the base URL."""
-    client, secret = await application.tokens.create_client(
-        "tester", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,)
-    )
+    client, secret = await application.clients.create("tester", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,))
     return {"SAIL_CLIENT_ID": client.id, "SAIL_CLIENT_SECRET": secret}
 
 

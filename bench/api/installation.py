@@ -99,9 +99,7 @@ class Store:
     async def _fill(self, application: app.Application, port: int) -> None:
         await application.samples.fill(ended=self.tasks - PENDING, pending=PENDING)
         await application.database.write("CHECKPOINT", timeout_s=None)
-        client, secret = await application.tokens.create_client(
-            "bench", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,)
-        )
+        client, secret = await application.clients.create("bench", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,))
         self.credentials = client.id, secret
         self.token = str((await application.tokens.issue(client.id, secret))["access_token"])
 

@@ -61,6 +61,7 @@ class Installation:
         self.log = log
         self._portal = portal
         self._tokens: dict[object, str] = {}
+        self._levels: dict[str, UserLevel] = {}
 
     def call(self, function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         """Run an async function on the application's own event loop."""
@@ -82,7 +83,9 @@ class Installation:
         name: str = "tester",
     ) -> tuple[str, str]:
         """The id and secret of a new client."""
-        client, secret = self.call(self.application.tokens.create_client, name, user_level=user_level, scopes=scopes)
+        if user_level is not None and self._levels.setdefault(name, user_level) is not user_level:
+            name = f"{name}, {user_level}"  # A user has one level.
+        client, secret = self.call(self.application.clients.create, name, user_level=user_level, scopes=scopes)
         return client.id, secret
 
     def token(
@@ -102,7 +105,7 @@ class Installation:
         """A token of the installation that was good an hour ago."""
         keyring = Keyring.load(self.application.settings.key_file)
         store = PrincipalStore(self.application.database)
-        past = self.call(Tokens.open, store, keyring, lifetime_s=-3600)
+        past = self.call(Tokens.open, store, keyring, self.application.clients, lifetime_s=-3600)
         return self.call(past.issue, *self.credentials())["access_token"]
 
     def add_task(

@@ -25,9 +25,7 @@ async def served(settings):
 
 
 async def token_of(application) -> str:
-    client, secret = await application.tokens.create_client(
-        "tester", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,)
-    )
+    client, secret = await application.clients.create("tester", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,))
     return (await application.tokens.issue(client.id, secret))["access_token"]
 
 

@@ -205,7 +205,7 @@ async def test_pending_and_ended_tasks_are_told_apart(application):
     assert await ids_of(application, Which.ENDED) == [done.id]
 
 
-@pytest.mark.parametrize("task_id", [*NO_IDS, task_of().id], ids=repr)
+@pytest.mark.parametrize("task_id", [*NO_IDS, "0193c1a2a1b07001800000000000abcd"], ids=repr)
 async def test_an_id_of_no_task_is_not_found(application, task_id):
     with pytest.raises(NotFound):
         await application.task_store.get(task_id)

@@ -59,7 +59,7 @@ def create(
     from windlass.cli.backend import on_application, settings_of
 
     async def use(opened: "Application") -> tuple[Client, str]:
-        return await opened.tokens.create_client(
+        return await opened.clients.create(
             name, user_level=None if application else UserLevel(user_level), scopes=scopes or (ALL_SCOPES,)
         )
 

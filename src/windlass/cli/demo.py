@@ -142,9 +142,7 @@ async def _credentials(application: "Application", env_file: Path, url: str) -> 
     try:
         await application.tokens.issue(*kept)
     except ClientRejected:
-        client, secret = await application.tokens.create_client(
-            "demo", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,)
-        )
+        client, secret = await application.clients.create("demo", user_level=UserLevel.ORG_ADMIN, scopes=(ALL_SCOPES,))
         kept = client.id, secret
     _write(env_file, url, *kept)
     return kept

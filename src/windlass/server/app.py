@@ -20,6 +20,7 @@ from windlass.server.engine import queue
 from windlass.server.engine.worker import Worker
 from windlass.server.errors import ConfigurationError, WindlassError
 from windlass.server.model.definition import BUILT_IN
+from windlass.server.service.clients import Clients
 from windlass.server.service.definitions import Definitions
 from windlass.server.service.executions import Executions
 from windlass.server.service.following import Following
@@ -53,9 +54,10 @@ _FILES_BESIDE = 300  # Which are no clients' connections: the database's, upload
 class Application:
     """All parts of one process, wired."""
 
-    def __init__(self, settings: Settings, database: Database, tokens: Tokens) -> None:
+    def __init__(self, settings: Settings, database: Database, clients: Clients, tokens: Tokens) -> None:
         self.settings = settings
         self.database = database
+        self.clients = clients
         self.tokens = tokens
         codec = TaskDocuments()
         self.changes = Changes(database.url)
@@ -105,8 +107,9 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
         try:
             principals = PrincipalStore(database)
             keyring = await Keyring.of_database(settings.key_file, principals)
-            tokens = await Tokens.open(principals, keyring, lifetime_s=settings.token_lifetime_s)
-            yield Application(settings, database, tokens)
+            clients = Clients(principals, keyring)
+            tokens = await Tokens.open(principals, keyring, clients, lifetime_s=settings.token_lifetime_s)
+            yield Application(settings, database, clients, tokens)
         finally:
             await database.close()
 

@@ -1,4 +1,4 @@
-"""Who calls: API clients, and the principal a verified token stands for; who may do what, as data."""
+"""Who calls: users, their clients, and the principal a verified token stands for; who may do what, as data."""
 
 from enum import StrEnum
 
@@ -22,13 +22,28 @@ class UserLevel(StrEnum):
     SOURCE_SUBADMIN = "SOURCE_SUBADMIN"
 
 
-class Client(msgspec.Struct, frozen=True, kw_only=True):
-    """Credentials for programs. user_level: None for an application, which has no user to act as."""
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody whom personal access tokens act for."""
 
     id: str
     name: str
-    user_level: UserLevel | None
+    user_level: UserLevel
+    is_disabled: bool = False
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """Credentials for programs.
+
+    user: who it acts for, which makes it a personal access token; None for an application.
+    epoch: grows whenever the tokens that it was given are to be refused from then on.
+    """
+
+    id: str
+    name: str
+    user: User | None
     scopes: tuple[str, ...]
+    epoch: int = 0
+    is_disabled: bool = False
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):

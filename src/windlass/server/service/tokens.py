@@ -1,9 +1,8 @@
-"""Clients and access tokens: who gets one, what it says, and whether one that comes back is good.
+"""Access tokens: who gets one, what it says, and whether one that comes back is good.
 
 Source: wire contract §2 for the claims.
 """
 
-import hmac
 import secrets
 import time
 import uuid
@@ -20,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from windlass.server.errors import RequestRefused
-from windlass.server.model.principal import Client, Principal, UserLevel
-from windlass.server.service import names
+from windlass.server.model.principal import Principal, UserLevel
+from windlass.server.service.clients import Clients
 from windlass.server.service.keyring import Keyring
 from windlass.server.store.principals import PrincipalStore
 
@@ -42,13 +41,12 @@ class ClientRejected(RequestRefused):
 
 
 class Tokens:
-    """Makes clients, issues tokens and verifies them."""
+    """Issues tokens and verifies them."""
 
-    def __init__(self, store: PrincipalStore, keyring: Keyring, signing_key: bytes, *, lifetime_s: int) -> None:
+    def __init__(self, clients: Clients, keyring: Keyring, signing_key: bytes, *, lifetime_s: int) -> None:
         private_key = load_der_private_key(signing_key, password=None)
         assert isinstance(private_key, ec.EllipticCurvePrivateKey)
-        self._store = store
-        self._keyring = keyring
+        self._clients = clients
         self._private_key = private_key
         self._public_key = private_key.public_key()
         self._lifetime_s = lifetime_s
@@ -56,45 +54,32 @@ class Tokens:
         self._verified: OrderedDict[str, Principal] = OrderedDict()
 
     @classmethod
-    async def open(cls, store: PrincipalStore, keyring: Keyring, *, lifetime_s: int) -> "Tokens":
+    async def open(cls, store: PrincipalStore, keyring: Keyring, clients: Clients, *, lifetime_s: int) -> "Tokens":
         """Take the signing key that the database keeps sealed; the first to come makes it."""
         fresh = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        sealed = await store.key_or_insert(_SIGNING_KEY, keyring.seal(fresh, _SIGNING_KEY))
-        return cls(store, keyring, keyring.open(sealed, _SIGNING_KEY), lifetime_s=lifetime_s)
-
-    async def create_client(
-        self, name: str, *, user_level: UserLevel | None, scopes: tuple[str, ...]
-    ) -> tuple[Client, str]:
-        """Make a client; its secret is answered here once and kept nowhere. Raises InvalidRequest for the name."""
-        client = Client(id=uuid.uuid4().hex, name=names.checked(name), user_level=user_level, scopes=scopes)
-        secret = secrets.token_hex(32)
-        await self._store.insert_client(client, self._secret_mac(secret))
-        return client, secret
+        sealed = await store.signing_key_or_insert(_SIGNING_KEY, keyring.seal(fresh, _SIGNING_KEY))
+        return cls(clients, keyring, keyring.open(sealed, _SIGNING_KEY), lifetime_s=lifetime_s)
 
     async def issue(self, client_id: str, secret: str) -> dict[str, object]:
         """A new access token and all that the token endpoint says of it. Raises ClientRejected."""
-        # The database cannot even be asked for a text with a NUL in it.
-        stored = await self._store.client(client_id) if client_id.isprintable() else None
-        # An unknown id costs the same comparison as a wrong secret.
-        expected = stored.secret_hmac if stored else bytes(32)
-        if not hmac.compare_digest(expected, self._secret_mac(secret)) or stored is None:
+        stored = await self._clients.authenticated(client_id, secret)
+        if stored is None:
             raise ClientRejected("The client id and the client secret do not belong together.")
         client, issued_at = stored.client, int(time.time())
-        is_user = client.user_level is not None
         about: dict[str, object] = {
             "tenant_id": self.tenant_id,
             "internal": False,
             "pod": POD,
             "org": ORG,
-            "identity_id": client.id if is_user else None,
-            "user_id": client.id if is_user else None,
-            "user_name": client.name,
+            "identity_id": client.user.id if client.user else None,
+            "user_id": client.user.id if client.user else None,
+            "user_name": client.user.name if client.user else client.name,
             "strong_auth": False,
             "strong_auth_supported": False,
             "jti": secrets.token_urlsafe(16),
         }
         claims = about | {
-            "authorities": [client.user_level] if is_user else [],
+            "authorities": [client.user.user_level] if client.user else [],
             "client_id": client.id,
             "scope": list(client.scopes),
             "iss": _AUDIENCE,
@@ -134,9 +119,6 @@ class Tokens:
         if len(self._verified) > _CACHED_TOKENS:
             self._verified.popitem(last=False)
         return principal
-
-    def _secret_mac(self, secret: str) -> bytes:
-        return self._keyring.mac("client secret", secret.encode(errors="surrogatepass"))
 
 
 def _principal(claims: dict[str, object]) -> Principal:
