@@ -16,32 +16,7 @@ LOAD_ACCOUNTS = f"/beta/sources/{UNKNOWN_ID}/load-accounts"
 LOAD_ENTITLEMENTS = f"/beta/sources/{UNKNOWN_ID}/load-entitlements"
 RUN, CANCEL = "/beta/task-execution/run", f"/beta/task-execution/cancel/{UNKNOWN_ID}"
 ONE_DEFINITION = f"/beta/task-definitions/{UNKNOWN_ID}"
-DEFINITIONS = ("idn:task-definition:read", "idn:task-definition:manage")
 PATCH_HEADERS = {"Content-Type": "application/json-patch+json"}
-
-READ_SCOPES = {"idn:task-management:read", "idn:task-management:write"}
-EVERY_LEVEL = set(UserLevel)
-NOT_HELPDESK = EVERY_LEVEL - {UserLevel.HELPDESK}
-SOURCE_LEVELS = {UserLevel.ORG_ADMIN, UserLevel.SOURCE_ADMIN, UserLevel.SOURCE_SUBADMIN}
-
-# operation: (method, path, status for who may, scopes, user levels, whether applications may)
-OPERATIONS = {
-    "list": ("GET", "/beta/task-status", 200, READ_SCOPES, EVERY_LEVEL, True),
-    "pending": ("GET", "/beta/task-status/pending-tasks", 200, READ_SCOPES, EVERY_LEVEL, True),
-    "pending headers": ("HEAD", "/beta/task-status/pending-tasks", 200, READ_SCOPES, EVERY_LEVEL, True),
-    "get": ("GET", ONE_TASK, 404, READ_SCOPES, EVERY_LEVEL, True),
-    "patch": ("PATCH", ONE_TASK, 404, {"idn:task-management:write"}, NOT_HELPDESK, False),
-    "load-accounts": ("POST", LOAD_ACCOUNTS, 404, {"idn:sources:manage"}, SOURCE_LEVELS, False),
-    "load-entitlements": (
-        "POST", LOAD_ENTITLEMENTS, 404, {"idn:entitlement:manage"}, {UserLevel.ORG_ADMIN}, False
-    ),
-    "run": ("POST", RUN, 415, {"idn:task-management:write"}, NOT_HELPDESK, False),
-    "cancel": ("POST", CANCEL, 404, {"idn:task-management:write"}, NOT_HELPDESK, False),
-    "list definitions": ("GET", "/beta/task-definitions", 200, {DEFINITIONS[0]}, NOT_HELPDESK, False),
-    "get definition": ("GET", ONE_DEFINITION, 404, set(DEFINITIONS), NOT_HELPDESK, False),
-    "patch definition": ("PATCH", ONE_DEFINITION, 404, {DEFINITIONS[1]}, NOT_HELPDESK, False),
-}  # fmt: skip
-SCOPES = sorted({scope for operation in OPERATIONS.values() for scope in operation[3]})
 
 
 @pytest.fixture
@@ -57,56 +32,6 @@ def send(installation, anyone):
         return anyone.request(method, path, headers=headers, **kwargs)
 
     return send
-
-
-def level_cases():
-    for name, (*_, levels, _) in OPERATIONS.items():
-        for level in UserLevel:
-            yield name, level, level in levels
-
-
-@pytest.mark.parametrize(("name", "level", "may"), list(level_cases()))
-def test_each_operation_is_open_to_its_user_levels_alone(installation, send, name, level, may):
-    method, path, good, scopes, levels, _ = OPERATIONS[name]
-    for scope in (*sorted(scopes), ALL_SCOPES):
-        answer = send(method, path, installation.token(level, (scope,)))
-
-        assert answer.status_code == (good if may else 403)
-        if not may:
-            assert_forbidden(answer, level, *levels)
-
-
-@pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("scope", [*SCOPES, "sp:scopes:default", "idn:nonsense:read", ""])
-def test_each_operation_is_open_to_its_scopes_alone(installation, send, name, scope):
-    method, path, good, scopes, *_ = OPERATIONS[name]
-
-    answer = send(method, path, installation.token(scopes=(scope,) if scope else ()))
-
-    assert answer.status_code == (good if scope in scopes else 403)
-    if scope not in scopes and method != "HEAD":
-        assert_forbidden(answer, *scopes)
-
-
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_what_needs_a_user_is_closed_to_applications(installation, send, name):
-    method, path, good, scopes, _, is_for_applications = OPERATIONS[name]
-    for scope in (*sorted(scopes), ALL_SCOPES):
-        answer = send(method, path, installation.token(None, (scope,)))
-
-        assert answer.status_code == (good if is_for_applications else 403)
-        if not is_for_applications:
-            assert_forbidden(answer, "user")
-
-
-def assert_forbidden(answer, *named):
-    if answer.request.method == "HEAD":
-        return
-    body = answer.json()
-    assert body["detailCode"] == "403 Forbidden"
-    assert body["messages"][0]["text"] == "The server understood the request but refuses to authorize it."
-    for word in named:
-        assert word in body["causes"][0]["text"]
 
 
 def test_a_refusal_is_told_in_full(admin):
@@ -159,15 +84,6 @@ def test_what_cannot_be_parsed_is_told_apart_from_what_cannot_be_done(
 
 def forged(claims, key=None, algorithm="ES256"):
     return jwt.encode(claims, key or ec.generate_private_key(ec.SECP256R1()), algorithm=algorithm)
-
-
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Basic dTpw", "nonsense", "Bear er"])
-@pytest.mark.parametrize(("method", "path"), [operation[:2] for operation in OPERATIONS.values()])
-def test_without_a_token_nothing_is_served(anyone, header, method, path):
-    answer = anyone.request(method, path, headers={} if header is None else {"Authorization": header})
-
-    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
-    assert method == "HEAD" or answer.json() == {"error": "JWT is required"}
 
 
 def test_an_expired_token_is_refused_as_such(installation, send):
