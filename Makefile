@@ -1,11 +1,13 @@
 # Every task of the project. Each target first brings .venv up to date (scripts/setup; nothing to do: 0.1 s).
 #
+#   TEST_PROCESSES                                  how many tests at once; they wait more than they compute
 #   DEMO_ARGS, PYTEST_ARGS, BENCH_ARGS, LOCK_ARGS   are handed to the program a target runs
 #   PYTHON                                          the interpreter to build .venv with
 #   WINDLASS_…                                      Windlass's own settings are inherited
 
 CHAOS_ROUNDS ?= 10
 FUZZ_EXAMPLES ?= 2000
+TEST_PROCESSES ?= 3
 
 # What another project left in the environment must not reach ours.
 unexport PYTHONHOME PYTHONPATH
@@ -22,7 +24,7 @@ demo: ## Set everything up and run the demo (DEMO_ARGS=--once: end after it)
 	@exec .venv/bin/windlass demo $(DEMO_ARGS)
 
 test: check ## Set everything up, run the checks and every test
-	@.venv/bin/python -m pytest $(PYTEST_ARGS) --cov
+	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS) --cov
 
 check: ## Formatting, lint, types and layers
 	@sh scripts/setup test

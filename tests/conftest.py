@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,10 @@ from windlass.server import app
 from windlass.server.config import Settings
 from windlass.server.model.principal import ALL_SCOPES, UserLevel
 from windlass.server.store import embedded
+
+
+# Where tests run side by side, their processes ignore Ctrl-C, and whatever a test starts would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

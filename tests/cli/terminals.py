@@ -59,9 +59,11 @@ class Terminal:
         self._program.setwinsize(lines, columns)
         self.screen.resize(lines, columns)
 
-    def wait(self) -> int:
+    def wait(self, timeout_s: float = 60) -> int:
         """The exit status, once the program has ended by itself."""
+        deadline = time.monotonic() + timeout_s
         while not self._has_ended():
+            assert time.monotonic() < deadline, f"it did not end:\n{self.text}"
             self._read(0.2)
         while self._read(0.0):
             pass

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 import pytest
@@ -34,6 +35,16 @@ async def test_reads_go_on_after_every_connection_was_cut(application):
 
     answers = await asyncio.gather(*(database.fetch_value("SELECT 1 + $1", number) for number in range(8)))
     assert answers == list(range(1, 9))
+
+
+async def test_a_read_goes_on_before_the_loop_has_heard_that_every_connection_was_cut(application):
+    database = application.database
+    await asyncio.gather(*(database.fetch("SELECT pg_sleep(0.05)") for _ in range(8)))
+
+    with ThreadPoolExecutor(1) as pool:  # Waiting for it keeps this loop from hearing of anything.
+        pool.submit(asyncio.run, execute(database.url, TERMINATE)).result()
+
+    assert await database.fetch_value("SELECT 42") == 42
 
 
 async def test_any_number_of_callers_share_few_connections(application):

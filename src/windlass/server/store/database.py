@@ -131,6 +131,7 @@ class Database:
         try:
             return await self._run(sql, *args)
         except DatabaseUnavailable:
+            await self._renew()
             return await self._run(sql, *args)
 
     async def fetch_value(self, sql: str, *args: object) -> Any:
@@ -212,6 +213,12 @@ class Database:
             await self._pool.release(connection)
         finally:
             self._wake_next()
+
+    async def _renew(self) -> None:
+        """Let go of every idle connection: where one broke, the others have most likely broken with it."""
+        await self._pool.expire_connections()
+        while self._idle:
+            await self._discard(self._idle.pop())
 
     def _wake_next(self) -> None:
         while self._waiting:
