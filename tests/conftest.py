@@ -22,7 +22,6 @@ from windlass.server.config import Settings
 from windlass.server.model.principal import ALL_SCOPES, UserLevel
 from windlass.server.store import embedded
 
-
 # Where tests run side by side, their processes ignore Ctrl-C, and whatever a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
