@@ -4,6 +4,7 @@
     ├── ConfigurationError           a setting or a command's argument is wrong
     ├── DatabaseError
     │   ├── DatabaseUnavailable      the database does not answer; trying again later may work
+    │   │   └── DatabaseUnreached    it was not even asked, so nothing was written
     │   └── EmbeddedDatabaseError    our own PostgreSQL cannot be started, adopted or stopped
     ├── SourceUnreadable             a source as a whole cannot be read; nothing was changed
     ├── Fenced                       a writer lost its right to a task: cleared, cancelled or taken over
@@ -49,6 +50,10 @@ class DatabaseError(WindlassError):
 
 class DatabaseUnavailable(DatabaseError):
     """The database does not answer; trying again later may work."""
+
+
+class DatabaseUnreached(DatabaseUnavailable):
+    """No connection could be had, so nothing was asked and nothing written; trying again later may work."""
 
 
 class EmbeddedDatabaseError(DatabaseError):

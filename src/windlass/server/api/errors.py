@@ -18,6 +18,7 @@ from starlette.responses import Response
 from windlass.server.api.languages import Language, negotiated
 from windlass.server.errors import (
     DatabaseUnavailable,
+    DatabaseUnreached,
     InvalidRequest,
     NotFound,
     PermissionDenied,
@@ -133,15 +134,21 @@ def _on_too_many_requests(request: Request, error: Exception) -> Response:
     return json_response(_TOO_MANY_REQUESTS, 429, {"Retry-After": str(error.retry_after_s)})
 
 
+def _soon(request: Request, *, is_undone: bool = False) -> Mapping[str, str] | None:
+    """When to try again, which clients take for leave to repeat: only what was not done, or may be done twice."""
+    return _SOON if is_undone or request.method in ("GET", "HEAD") else None
+
+
 def _on_database_unavailable(request: Request, error: Exception) -> Response:
     log.warning("%s failed: %s", _told(request), error)
     cause = RequestRefused("The database does not answer; try again.")
-    return _answer(request, 503, cause, headers=_SOON)
+    is_undone = isinstance(error, DatabaseUnreached)
+    return _answer(request, 503, cause, headers=_soon(request, is_undone=is_undone))
 
 
 def _on_cancelled(request: Request, error: BaseException) -> Response:
     log.warning("%s was not answered before the server stopped", _told(request))
-    return _answer(request, 503, RequestRefused("The server stops; try again."), headers=_SOON)
+    return _answer(request, 503, RequestRefused("The server stops; try again."), headers=_soon(request))
 
 
 def _on_disconnect(request: Request, error: Exception) -> Response:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import msgspec
 
-from windlass.server.errors import ConfigurationError, DatabaseUnavailable
+from windlass.server.errors import ConfigurationError, DatabaseUnavailable, DatabaseUnreached
 from windlass.server.redaction import place_of
 
 # The driver has no types; these two names are what the rest of the folder says instead.
@@ -70,7 +70,7 @@ def _connecting(url: str) -> Iterator[None]:
             f"The database at {place_of(url)} refuses the connection: {_reason(error)}."
         ) from error
     except _UNREACHED as error:
-        raise DatabaseUnavailable(f"The database at {place_of(url)} does not answer: {_reason(error)}.") from error
+        raise DatabaseUnreached(f"The database at {place_of(url)} does not answer: {_reason(error)}.") from error
 
 
 def _reason(error: BaseException) -> str:
@@ -80,7 +80,7 @@ def _reason(error: BaseException) -> str:
 async def connect(url: str, *, name: str) -> Connection:
     """Open one connection of its own. name: shown in pg_stat_activity.
 
-    Raises DatabaseUnavailable, and ConfigurationError for a URL or credentials that cannot be right.
+    Raises DatabaseUnreached, and ConfigurationError for a URL or credentials that cannot be right.
     """
     with _connecting(url):
         connection = await asyncpg.connect(url, server_settings=_server_settings(name), timeout=_CONNECT_TIMEOUT_S)
@@ -193,12 +193,13 @@ class Database:
         woken = asyncio.get_running_loop().create_future()
         self._waiting.append(woken)
         try:
-            with translated():
-                async with asyncio.timeout(_STATEMENT_TIMEOUT_S):
-                    await woken
-        except BaseException:
+            async with asyncio.timeout(_STATEMENT_TIMEOUT_S):
+                await woken
+        except BaseException as error:
             if woken.done() and not woken.cancelled():
                 self._wake_next()  # It was this one's turn, who goes away; the next one must not wait in vain.
+            if isinstance(error, TimeoutError):
+                raise DatabaseUnreached("No connection to the database became free in time.") from error
             raise
 
     def _give_back(self, connection: Connection) -> None:
