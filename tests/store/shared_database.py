@@ -14,6 +14,8 @@ WHERE datname = current_database() AND pid <> pg_backend_pid();
 DELETE FROM task;
 DELETE FROM source;
 DELETE FROM client;
+DELETE FROM tenant_user;
+DELETE FROM revocation;
 DELETE FROM sealed_key;
 DELETE FROM queue.pgqueuer;
 DELETE FROM queue.pgqueuer_log;
