@@ -17,6 +17,7 @@ DELETE FROM client;
 DELETE FROM tenant_user;
 DELETE FROM revocation;
 DELETE FROM sealed_key;
+DELETE FROM signing_key;
 DELETE FROM queue.pgqueuer;
 DELETE FROM queue.pgqueuer_log;
 """

@@ -34,7 +34,7 @@ class Clients:
         one who is not there.
         """
         names.checked(name)
-        user_name = None if user_level is None and as_user is None else name if as_user is None else as_user
+        user_name = name if as_user is None and user_level is not None else as_user
         secret = _new_secret()
         client = await self._store.insert(
             uuid.uuid4().hex,

@@ -86,17 +86,16 @@ class ClientStore:
         """Put another secret in place of the one it has, and refuse the tokens given for that. Raises NotFound."""
         async with self._database.transaction() as connection:
             client = (await _locked(connection, client_id)).client
-            await connection.execute("UPDATE client SET secret_hmac = $2 WHERE id = $1", client_id, secret_hmac)
             await audit.note(connection, "client.rotated", client_id, after={"name": client.name})
-            return await _with_next_epoch(connection, client)
+            return await _write(connection, client, secret_hmac, is_refusing=True)
 
     async def set_disabled(self, client_id: str, *, is_disabled: bool) -> Client:
         """Disable the client, which refuses its tokens, or enable it again. Raises NotFound."""
         async with self._database.transaction() as connection:
-            client = (await _locked(connection, client_id)).client
+            stored = await _locked(connection, client_id)
+            client = stored.client
             if client.is_disabled is is_disabled:
                 return client
-            await connection.execute("UPDATE client SET is_disabled = $2 WHERE id = $1", client_id, is_disabled)
             await audit.note(
                 connection,
                 "client.disabled" if is_disabled else "client.enabled",
@@ -105,7 +104,7 @@ class ClientStore:
                 after={"name": client.name, "disabled": is_disabled},
             )
             client = msgspec.structs.replace(client, is_disabled=is_disabled)
-            return await _with_next_epoch(connection, client) if is_disabled else client
+            return await _write(connection, client, stored.secret_hmac, is_refusing=is_disabled)
 
     async def delete(self, client_id: str) -> Client:
         """Remove the client, and refuse its tokens; its user stays. Raises NotFound."""
@@ -184,19 +183,11 @@ async def _bring_up_to_date(
     is_secret_new = not hmac.compare_digest(stored.secret_hmac, secret_hmac)
     if before == after and not is_secret_new:
         return wanted, False
-    await connection.execute(
-        "UPDATE client SET name = $2, user_id = $3, scopes = $4, secret_hmac = $5 WHERE id = $1",
-        wanted.id,
-        wanted.name,
-        wanted.user.id if wanted.user else None,
-        list(wanted.scopes),
-        secret_hmac,
-    )
     if before != after:
         await audit.note(connection, "client.changed", wanted.id, before=before, after=after)
     if is_secret_new:
         await audit.note(connection, "client.rotated", wanted.id, after={"name": wanted.name})
-    return await _with_next_epoch(connection, wanted), True
+    return await _write(connection, wanted, secret_hmac, is_refusing=True), True
 
 
 async def _locked(connection: Connection, client_id: str) -> StoredClient:
@@ -211,11 +202,29 @@ async def _locked_if_there(connection: Connection, client_id: str) -> StoredClie
     return None if row is None else StoredClient(_client(row), row["secret_hmac"])
 
 
-async def _with_next_epoch(connection: Connection, client: Client) -> Client:
-    """Refuse the tokens that the client was given so far."""
-    epoch = await connection.fetchval("UPDATE client SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch", client.id)
-    await refuse_tokens(connection, client.id, epoch)
-    return msgspec.structs.replace(client, epoch=epoch)
+async def _write(connection: Connection, client: Client, secret_hmac: bytes, *, is_refusing: bool) -> Client:
+    """Put the client in place of the one of its id, which is locked. is_refusing: its tokens end with that.
+
+    It is one statement: a second one in the same transaction would lock the user, too, and whoever changes a user
+    locks it first and its clients then.
+    """
+    client = msgspec.structs.replace(client, epoch=client.epoch + is_refusing)
+    await connection.execute(
+        """
+        UPDATE client SET name = $2, user_id = $3, scopes = $4, secret_hmac = $5, is_disabled = $6, epoch = $7
+        WHERE id = $1
+        """,
+        client.id,
+        client.name,
+        client.user.id if client.user else None,
+        list(client.scopes),
+        secret_hmac,
+        client.is_disabled,
+        client.epoch,
+    )
+    if is_refusing:
+        await refuse_tokens(connection, client.id, client.epoch)
+    return client
 
 
 def _client(row: Row) -> Client:

@@ -97,7 +97,7 @@ async def user_for_client(connection: Connection, name: str, user_level: UserLev
 async def user_named(connection: Connection, name: str, user_level: UserLevel | None) -> User | None:
     """The user of that name, locked in the caller's transaction; one that is missing is made where it has a level."""
     while True:  # Somebody else may make or remove the user between the statements.
-        row = await connection.fetchrow(f"{_USER} WHERE name = $1 FOR UPDATE", name)
+        row = await connection.fetchrow(f"{_USER} WHERE name = $1 FOR NO KEY UPDATE", name)
         if row is not None:
             return msgspec.convert(dict(row), User)
         if user_level is None:
@@ -131,7 +131,7 @@ async def level_user(connection: Connection, user: User, user_level: UserLevel) 
 
 
 async def _locked(connection: Connection, user_id: str) -> User:
-    row = await connection.fetchrow(f"{_USER} WHERE id = $1 FOR UPDATE", user_id)
+    row = await connection.fetchrow(f"{_USER} WHERE id = $1 FOR NO KEY UPDATE", user_id)
     if row is None:
         raise _no_user(user_id)
     return msgspec.convert(dict(row), User)
