@@ -361,3 +361,31 @@ async def test_the_tokens_of_a_deleted_client_stay_refused_when_one_of_its_id_co
 
     assert await refused() == {"ci": 2}
     assert client.epoch == 2
+
+
+async def test_changes_at_once_of_users_and_their_clients_never_stand_in_each_others_way(create, clients, users):
+    async def swap(number):
+        """Have a fixed client act for the one or the other."""
+        user = ("ada", "grace")[number % 2]
+        level = (ADMIN, HELPDESK)[number // 2 % 2]
+        await clients.ensure(f"fixed {number % 3}", "secret", **FIXED | {"as_user": user, "user_level": level})
+
+    async def change(number):
+        try:
+            match number % 6:
+                case 0:
+                    await create(f"client {number}", user_level=None, as_user="ada")
+                case 1:
+                    await users.change_level((await users.find("grace")).id, (ADMIN, HELPDESK)[number // 6 % 2])
+                case 2:
+                    await clients.rotate("fixed 0")
+                case 3:
+                    await clients.delete("fixed 1")
+                case 4:
+                    await users.delete((await users.find(("ada", "grace")[number // 6 % 2])).id)
+                case _:
+                    await swap(number // 6)
+        except (NotFound, InvalidRequest):
+            pass  # Somebody else was first.
+
+    await asyncio.gather(*(change(number) for number in range(120)))

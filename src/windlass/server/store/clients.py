@@ -49,16 +49,13 @@ class ClientStore:
         user_name: whom it acts for; None for an application. user_level: makes the user where there is none.
         Raises NotFound for a user without a level, InvalidRequest for one of another level, or disabled.
         """
-        async with self._database.transaction() as connection:
+        async with users.changing(self._database) as connection:
             user = None if user_name is None else await users.user_for_client(connection, user_name, user_level)
-            client = await _insert(connection, client_id, name, user, scopes, secret_hmac)
-            assert client is not None  # Its id is new.
-            return client
+            return await _insert(connection, client_id, name, user, scopes, secret_hmac)
 
     async def get(self, client_id: str) -> StoredClient | None:
         """The client of that id, or None."""
-        rows = await self._database.fetch(f"{_CLIENT} WHERE client.id = $1", client_id)
-        return StoredClient(_client(rows[0]), rows[0]["secret_hmac"]) if rows else None
+        return await _get(self._database, client_id)
 
     async def list(self) -> list[Client]:
         """Every client, by name, the older one first among namesakes."""
@@ -84,15 +81,15 @@ class ClientStore:
 
     async def set_secret(self, client_id: str, secret_hmac: bytes) -> Client:
         """Put another secret in place of the one it has, and refuse the tokens given for that. Raises NotFound."""
-        async with self._database.transaction() as connection:
-            client = (await _locked(connection, client_id)).client
+        async with users.changing(self._database) as connection:
+            client = (await _existing(connection, client_id)).client
             await audit.note(connection, "client.rotated", client_id, after={"name": client.name})
             return await _write(connection, client, secret_hmac, is_refusing=True)
 
     async def set_disabled(self, client_id: str, *, is_disabled: bool) -> Client:
         """Disable the client, which refuses its tokens, or enable it again. Raises NotFound."""
-        async with self._database.transaction() as connection:
-            stored = await _locked(connection, client_id)
+        async with users.changing(self._database) as connection:
+            stored = await _existing(connection, client_id)
             client = stored.client
             if client.is_disabled is is_disabled:
                 return client
@@ -108,8 +105,8 @@ class ClientStore:
 
     async def delete(self, client_id: str) -> Client:
         """Remove the client, and refuse its tokens; its user stays. Raises NotFound."""
-        async with self._database.transaction() as connection:
-            client = (await _locked(connection, client_id)).client
+        async with users.changing(self._database) as connection:
+            client = (await _existing(connection, client_id)).client
             await connection.execute("DELETE FROM client WHERE id = $1", client_id)
             await audit.note(connection, "client.deleted", client_id, before=_shown(client))
             await refuse_tokens(connection, client_id, client.epoch + 1)
@@ -130,18 +127,16 @@ class ClientStore:
         user_level: of a user who is made, where it is None; otherwise of one who is there already, too.
         What is disabled stays so. Any number of nodes may do it at once.
         """
-        async with self._database.transaction() as connection:
+        async with users.changing(self._database) as connection:
             user, is_user_changed = None, False
             if user_name is not None:
                 found = await users.user_named(connection, user_name, user_level or UserLevel.ORG_ADMIN)
                 assert found is not None  # It is made where there is none.
                 user = found if user_level is None else await users.level_user(connection, found, user_level)
                 is_user_changed = user is not found
-            # Somebody else may make or remove the client between the statements.
-            while (stored := await _locked_if_there(connection, client_id)) is None:
-                made = await _insert(connection, client_id, name, user, scopes, secret_hmac)
-                if made is not None:
-                    return made, True
+            stored = await _get(connection, client_id)
+            if stored is None:
+                return await _insert(connection, client_id, name, user, scopes, secret_hmac), True
             wanted = msgspec.structs.replace(stored.client, name=name, user=user, scopes=scopes)
             client, is_changed = await _bring_up_to_date(connection, stored, wanted, secret_hmac)
             return client, is_changed or is_user_changed
@@ -149,17 +144,16 @@ class ClientStore:
 
 async def _insert(
     connection: Connection, client_id: str, name: str, user: User | None, scopes: tuple[str, ...], secret_hmac: bytes
-) -> Client | None:
-    """Add a client; None where there is one of its id already.
+) -> Client:
+    """Add a client, whose id is new.
 
-    A client that comes back under its id begins where the tokens of the one before are still refused.
+    One that comes back under its id begins where the tokens of the one before are still refused.
     """
     row = await connection.fetchrow(
         """
         INSERT INTO client (id, name, user_id, scopes, secret_hmac, epoch)
         VALUES ($1, $2, $3, $4, $5,
                 (SELECT coalesce(max(least_epoch), 0) FROM revocation WHERE client_id = $1))
-        ON CONFLICT (id) DO NOTHING
         RETURNING created, epoch
         """,
         client_id,
@@ -168,8 +162,6 @@ async def _insert(
         list(scopes),
         secret_hmac,
     )
-    if row is None:
-        return None
     client = Client(id=client_id, name=name, user=user, scopes=scopes, created=row["created"], epoch=row["epoch"])
     await audit.note(connection, "client.created", client_id, after=_shown(client))
     return client
@@ -178,7 +170,7 @@ async def _insert(
 async def _bring_up_to_date(
     connection: Connection, stored: StoredClient, wanted: Client, secret_hmac: bytes
 ) -> tuple[Client, bool]:
-    """Make the stored client, which is locked, the wanted one; whether anything had to be changed."""
+    """Make the stored client the wanted one; whether anything had to be changed."""
     before, after = _shown(stored.client), _shown(wanted)
     is_secret_new = not hmac.compare_digest(stored.secret_hmac, secret_hmac)
     if before == after and not is_secret_new:
@@ -190,24 +182,20 @@ async def _bring_up_to_date(
     return await _write(connection, wanted, secret_hmac, is_refusing=True), True
 
 
-async def _locked(connection: Connection, client_id: str) -> StoredClient:
-    stored = await _locked_if_there(connection, client_id)
+async def _existing(connection: Connection, client_id: str) -> StoredClient:
+    stored = await _get(connection, client_id)
     if stored is None:
         raise _no_client(client_id)
     return stored
 
 
-async def _locked_if_there(connection: Connection, client_id: str) -> StoredClient | None:
-    row = await connection.fetchrow(f"{_CLIENT} WHERE client.id = $1 FOR UPDATE OF client", client_id)
-    return None if row is None else StoredClient(_client(row), row["secret_hmac"])
+async def _get(connection: Connection | Database, client_id: str) -> StoredClient | None:
+    rows = await connection.fetch(f"{_CLIENT} WHERE client.id = $1", client_id)
+    return StoredClient(_client(rows[0]), rows[0]["secret_hmac"]) if rows else None
 
 
 async def _write(connection: Connection, client: Client, secret_hmac: bytes, *, is_refusing: bool) -> Client:
-    """Put the client in place of the one of its id, which is locked. is_refusing: its tokens end with that.
-
-    It is one statement: a second one in the same transaction would lock the user, too, and whoever changes a user
-    locks it first and its clients then.
-    """
+    """Put the client in place of the one of its id. is_refusing: the tokens that it was given end with that."""
     client = msgspec.structs.replace(client, epoch=client.epoch + is_refusing)
     await connection.execute(
         """

@@ -1,6 +1,8 @@
 """Users in the database, and what befalls their clients with them."""
 
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 
@@ -34,14 +36,14 @@ class UserStore:
 
     async def set_level(self, user_id: str, user_level: UserLevel) -> User:
         """Give the user another level, and refuse the tokens that say the one before. Raises NotFound."""
-        async with self._database.transaction() as connection:
-            user = await _locked(connection, user_id)
+        async with changing(self._database) as connection:
+            user = await _get(connection, user_id)
             return await level_user(connection, user, user_level)
 
     async def set_disabled(self, user_id: str, *, is_disabled: bool) -> User:
         """Disable the user, which refuses all tokens that act for it, or enable it again. Raises NotFound."""
-        async with self._database.transaction() as connection:
-            user = await _locked(connection, user_id)
+        async with changing(self._database) as connection:
+            user = await _get(connection, user_id)
             if user.is_disabled is is_disabled:
                 return user
             await connection.execute("UPDATE tenant_user SET is_disabled = $2 WHERE id = $1", user_id, is_disabled)
@@ -58,8 +60,8 @@ class UserStore:
 
     async def delete(self, user_id: str) -> User:
         """Remove the user with its clients, and refuse their tokens. Raises NotFound."""
-        async with self._database.transaction() as connection:
-            user = await _locked(connection, user_id)
+        async with changing(self._database) as connection:
+            user = await _get(connection, user_id)
             clients = await connection.fetch(
                 "DELETE FROM client WHERE user_id = $1 RETURNING id, name, scopes, epoch", user_id
             )
@@ -75,8 +77,16 @@ class UserStore:
             return user
 
 
+@asynccontextmanager
+async def changing(database: Database) -> AsyncIterator[Connection]:
+    """A transaction that changes users or clients; only one does at a time, so that what it has read stays true."""
+    async with database.transaction() as connection:
+        await connection.execute("LOCK TABLE tenant_user, client IN SHARE ROW EXCLUSIVE MODE")
+        yield connection
+
+
 async def user_for_client(connection: Connection, name: str, user_level: UserLevel | None) -> User:
-    """The user that a new client is to act for, locked in the caller's transaction; made where it has a level.
+    """The user that a new client is to act for, in the caller's transaction; made where it has a level.
 
     Raises NotFound where there is none and no level, and InvalidRequest where the level is another.
     """
@@ -95,27 +105,22 @@ async def user_for_client(connection: Connection, name: str, user_level: UserLev
 
 
 async def user_named(connection: Connection, name: str, user_level: UserLevel | None) -> User | None:
-    """The user of that name, locked in the caller's transaction; one that is missing is made where it has a level."""
-    while True:  # Somebody else may make or remove the user between the statements.
-        row = await connection.fetchrow(f"{_USER} WHERE name = $1 FOR NO KEY UPDATE", name)
-        if row is not None:
-            return msgspec.convert(dict(row), User)
-        if user_level is None:
-            return None
+    """The user of that name, read in the caller's transaction; one that is missing is made where it has a level."""
+    row = await connection.fetchrow(f"{_USER} WHERE name = $1", name)
+    if row is None and user_level is not None:
         row = await connection.fetchrow(
-            "INSERT INTO tenant_user (id, name, user_level) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING"
+            "INSERT INTO tenant_user (id, name, user_level) VALUES ($1, $2, $3)"
             " RETURNING id, name, user_level, created, is_disabled",
             uuid.uuid4().hex,
             name,
             user_level,
         )
-        if row is not None:
-            await audit.note(connection, "user.created", row["id"], after={"name": name, "userLevel": user_level})
-            return msgspec.convert(dict(row), User)
+        await audit.note(connection, "user.created", row["id"], after={"name": name, "userLevel": user_level})
+    return None if row is None else msgspec.convert(dict(row), User)
 
 
 async def level_user(connection: Connection, user: User, user_level: UserLevel) -> User:
-    """Give a user that the caller's transaction has locked another level, and refuse the tokens that say the old."""
+    """Give the user another level in the caller's transaction, and refuse the tokens that say the one before."""
     if user.user_level is user_level:
         return user
     await connection.execute("UPDATE tenant_user SET user_level = $2 WHERE id = $1", user.id, user_level)
@@ -130,8 +135,8 @@ async def level_user(connection: Connection, user: User, user_level: UserLevel) 
     return msgspec.structs.replace(user, user_level=user_level)
 
 
-async def _locked(connection: Connection, user_id: str) -> User:
-    row = await connection.fetchrow(f"{_USER} WHERE id = $1 FOR NO KEY UPDATE", user_id)
+async def _get(connection: Connection, user_id: str) -> User:
+    row = await connection.fetchrow(f"{_USER} WHERE id = $1", user_id)
     if row is None:
         raise _no_user(user_id)
     return msgspec.convert(dict(row), User)
