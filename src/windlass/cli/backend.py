@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import os
+import pwd
 import signal
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,7 @@ from rich.logging import RichHandler
 from windlass.cli.output import err
 from windlass.server.app import Application, opened
 from windlass.server.config import Settings
+from windlass.server.model.actor import Actor, ActorType, act_as
 from windlass.server.redaction import RedactingFormatter, has_password
 
 T = TypeVar("T")
@@ -68,13 +72,23 @@ async def _until_terminated(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def on_application(settings: Settings, use: Callable[[Application], Coroutine[Any, Any, T]]) -> T:
-    """Open the application, let `use` work with it, and close it."""
+    """Open the application, let `use` work with it, and close it. What it changes is the doing of who runs us."""
 
     async def main() -> T:
+        user = _account()
+        act_as(Actor(type=ActorType.COMMAND, id=user, name=user, address=socket.gethostname()))
         async with opened(settings, name="windlass command") as application:
             return await use(application)
 
     return run(main())
+
+
+def _account() -> str:
+    """The operating system's name of who runs this process; variables such as USER may say anything."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())  # In a container an account may have no name.
 
 
 def log_to_stderr(*, is_colourful: bool, is_quiet: bool = False) -> None:

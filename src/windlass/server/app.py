@@ -20,6 +20,7 @@ from windlass.server.engine import queue
 from windlass.server.engine.worker import Worker
 from windlass.server.errors import ConfigurationError, WindlassError
 from windlass.server.model.definition import BUILT_IN
+from windlass.server.service import fixed_clients
 from windlass.server.service.clients import Clients
 from windlass.server.service.definitions import Definitions
 from windlass.server.service.executions import Executions
@@ -32,8 +33,10 @@ from windlass.server.service.samples import Samples
 from windlass.server.service.sources import Sources
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import ClientRejected, Tokens
+from windlass.server.service.users import Users
 from windlass.server.store import embedded
 from windlass.server.store.changes import Changes
+from windlass.server.store.clients import ClientStore
 from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
 from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.leases import LeaseStore
@@ -41,6 +44,7 @@ from windlass.server.store.permits import PermitStore
 from windlass.server.store.principals import PrincipalStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
+from windlass.server.store.users import UserStore
 
 __all__ = ["Application", "ClientRejected", "migrate", "migrated", "opened", "serve", "work"]
 
@@ -58,6 +62,7 @@ class Application:
         self.settings = settings
         self.database = database
         self.clients = clients
+        self.users = Users(UserStore(database))
         self.tokens = tokens
         codec = TaskDocuments()
         self.changes = Changes(database.url)
@@ -107,7 +112,7 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
         try:
             principals = PrincipalStore(database)
             keyring = await Keyring.of_database(settings.key_file, principals)
-            clients = Clients(principals, keyring)
+            clients = Clients(ClientStore(database), keyring)
             tokens = await Tokens.open(principals, keyring, clients, lifetime_s=settings.token_lifetime_s)
             yield Application(settings, database, clients, tokens)
         finally:
@@ -188,12 +193,14 @@ async def serve(
 
     port: 0 takes any free one. limits: of connections, for tests; they come from the settings otherwise.
     on_ready: called with the application and its URL once requests are answered.
-    Raises ConfigurationError where the port is taken.
+    Raises ConfigurationError where the port is taken, or a fixed client is said wrongly.
     """
+    fixed = fixed_clients.load(settings)
     files = _allow_many_files()
     connections_at_most = max(1, min(settings.connections, files - _FILES_BESIDE))
     with _listen(host, port) as listening:
         async with opened(settings, name="windlass serve") as application, _upkeep(application):
+            await fixed_clients.apply(fixed, application.clients)
             await _serve(
                 application,
                 listening,

@@ -36,6 +36,7 @@ class Settings:
     takes_query_credentials: whether client id and secret may come in the token endpoint's query string.
     forwarded_allow_ips: proxies that are believed: addresses and networks, or `*` alone for any.
     connections: how many the API has at once. upload_mib: how large a file a launch may bring, its form included.
+    client_id, client_secret: of a client that is there on every start, both or neither. clients_file: names more.
     """
 
     database_url: str | None
@@ -50,6 +51,9 @@ class Settings:
     forwarded_allow_ips: tuple[str, ...] = ()
     connections: int = 10_000
     upload_mib: int = 1024
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    clients_file: Path | None = None
 
     @classmethod
     def load(
@@ -63,6 +67,7 @@ class Settings:
         """Read the environment; an argument that is given wins. Raises ConfigurationError naming the variable."""
         folder = data_dir or _path(environ, "WINDLASS_DATA_DIR") or default_data_dir(environ)
         folder = folder.expanduser().absolute()
+        client_id, client_secret = _pair(environ, "WINDLASS_CLIENT_ID", "WINDLASS_CLIENT_SECRET")
         return cls(
             database_url=database_url or environ.get("WINDLASS_DATABASE_URL") or None,
             data_dir=folder,
@@ -80,6 +85,9 @@ class Settings:
             ),
             connections=_positive(environ, "WINDLASS_CONNECTIONS", 10_000),
             upload_mib=_positive(environ, "WINDLASS_UPLOAD_MIB", 1024),
+            client_id=client_id,
+            client_secret=client_secret,
+            clients_file=_path(environ, "WINDLASS_CLIENTS_FILE"),
         )
 
 
@@ -98,6 +106,15 @@ def data_dir_mode() -> int:
 def _path(environ: Mapping[str, str], name: str) -> Path | None:
     value = environ.get(name)
     return Path(value).expanduser().absolute() if value else None
+
+
+def _pair(environ: Mapping[str, str], one: str, other: str) -> tuple[str | None, str | None]:
+    """Two variables of which neither is of use alone. What they hold is not repeated in the error."""
+    values = environ.get(one) or None, environ.get(other) or None
+    if (values[0] is None) != (values[1] is None):
+        missing, there = (one, other) if values[0] is None else (other, one)
+        raise ConfigurationError(f"{there} is set and {missing} is not; set both, or neither.")
+    return values
 
 
 def _choice(environ: Mapping[str, str], name: str, meanings: Mapping[str, bool], default: str) -> bool:

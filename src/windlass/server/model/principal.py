@@ -1,5 +1,6 @@
 """Who calls: users, their clients, and the principal a verified token stands for; who may do what, as data."""
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from windlass.server.errors import PermissionDenied
 
 ALL_SCOPES = "sp:scopes:all"
+DEFAULT_SCOPES = "sp:scopes:default"
 
 
 class UserLevel(StrEnum):
@@ -23,11 +25,12 @@ class UserLevel(StrEnum):
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody whom personal access tokens act for."""
+    """Somebody whom personal access tokens act for. is_disabled: none of the user's clients gets a token."""
 
     id: str
     name: str
     user_level: UserLevel
+    created: datetime
     is_disabled: bool = False
 
 
@@ -42,8 +45,14 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     user: User | None
     scopes: tuple[str, ...]
+    created: datetime
     epoch: int = 0
     is_disabled: bool = False
+
+    @property
+    def may_sign_in(self) -> bool:
+        """Whether it gets tokens: neither it nor its user is disabled."""
+        return not self.is_disabled and not (self.user and self.user.is_disabled)
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +96,21 @@ LOAD_ACCOUNTS_AS_USER = Permission(LOAD_ACCOUNTS.scopes, LOAD_ACCOUNTS.user_leve
 LOAD_ENTITLEMENTS = Permission(
     frozenset({"idn:entitlement:manage"}), frozenset({UserLevel.ORG_ADMIN}), is_user_only=True
 )
+
+KNOWN_SCOPES = frozenset({ALL_SCOPES, DEFAULT_SCOPES}).union(
+    *(
+        permission.scopes
+        for permission in (
+            READ_TASKS,
+            WRITE_TASKS,
+            READ_DEFINITIONS,
+            WRITE_DEFINITIONS,
+            LOAD_ACCOUNTS,
+            LOAD_ENTITLEMENTS,
+        )
+    )
+)
+"""The scopes that some operation asks for, or that stand for them all or for none."""
 
 
 def check(principal: Principal, permission: Permission) -> None:
