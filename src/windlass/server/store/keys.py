@@ -30,10 +30,12 @@ class KeyStore:
     async def hold(self, connection: Connection, key_id: str, *, to_replace: bool = False) -> bytes:
         """The sealed key of that id, which stays what it is until the caller's transaction ends.
 
-        to_replace: nobody else may hold it meanwhile.
+        to_replace: nobody else may hold any key meanwhile. The table is locked for that: those who hold a row
+        would let each other in for ever, while whoever wants a table waits in its queue.
         """
-        lock = "UPDATE" if to_replace else "SHARE"
-        return bytes(await connection.fetchval(f"SELECT sealed FROM sealed_key WHERE id = $1 FOR {lock}", key_id))
+        if to_replace:
+            await connection.execute("LOCK TABLE sealed_key IN EXCLUSIVE MODE")
+        return bytes(await connection.fetchval("SELECT sealed FROM sealed_key WHERE id = $1 FOR SHARE", key_id))
 
     async def replace(self, connection: Connection, key_id: str, sealed: bytes) -> None:
         """Put another key in the place of one that the caller holds."""
