@@ -62,8 +62,7 @@ def test_entitlements_have_a_url_of_their_own(web):
     ],
 )
 def test_the_server_is_shown_the_credentials(web, credentials, header):
-    read_or_empty = source(web, **credentials)
-    read_or_empty.test()
+    source(web, **credentials).test()
 
     assert web.asked == [("/people.csv", header)]
 
@@ -126,7 +125,7 @@ def test_missing_credentials_are_told_as_missing(web):
         read(source(web))
 
 
-def closing(first, connection_close=True):
+def closing(first):
     """Send the bytes and hang up."""
 
     def answer(handler):
@@ -171,7 +170,7 @@ def test_a_compressed_file_is_refused(web):
 def test_what_is_no_http_is_not_repeated(web):
     web.answer = lambda handler: closing(f"NONSENSE {handler.headers['Authorization']}\r\n\r\n".encode())(handler)
 
-    with pytest.raises(SourceUnavailable, match="no HTTP server") as told:
+    with pytest.raises(SourceUnavailable, match="does not keep to HTTP") as told:
         read(source(web, token=SECRET))
 
     assert SECRET not in str(told.value)

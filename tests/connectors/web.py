@@ -47,10 +47,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def reply(handler, status, body=b"", **headers):
-    """Send an answer with its length, unless the headers say otherwise."""
+    """Send an answer; its length is that of the body unless the headers say otherwise."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
     handler.send_response(status)
-    for name, value in ({"Content-Length": str(len(body))} | headers).items():
-        if value is not None:
-            handler.send_header(name.replace("_", "-"), value)
+    for name, value in ({"Content-Length": str(len(body))} | given).items():
+        handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(body)

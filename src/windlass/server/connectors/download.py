@@ -91,7 +91,9 @@ class Place:
             raise self._unavailable(f"the server cannot be reached ({error})") from error
         except httpx2.HTTPError:
             why = (
-                f"the answer broke off after {length} bytes" if has_answered else "what answers there is no HTTP server"
+                f"the answer broke off after {length} bytes"
+                if has_answered
+                else "what answers there does not keep to HTTP"
             )
             raise self._unavailable(why) from None
 
