@@ -54,7 +54,7 @@ async def work(application):
             tasks=application.task_store,
             leases=application.lease_store,
             changes=application.changes,
-            sources=application.source_store,
+            open_source=application.sources.opened,
             definitions=jobs.DEFINITIONS,
             **how,
         )

@@ -13,7 +13,7 @@ from windlass.cli.connection import api_options
 from windlass.cli.loading import load
 from windlass.cli.options import Id, database_options, output_options
 from windlass.cli.output import write_object, write_objects
-from windlass.cli.pairs import split_pair
+from windlass.cli.source_settings import GivenSettings, settings_options
 from windlass.cli.text import clean, clean_line
 
 if TYPE_CHECKING:
@@ -42,19 +42,13 @@ def source() -> None:
 @source.command()
 @click.argument("name")
 @click.option("--connector", required=True, help="unix (this machine's own accounts) or delimited (files).")
-@click.option(
-    "--setting",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="One of the connector's settings; may be repeated.",
-)
+@settings_options
 @output_options(on_pipe="table")
 @database_options
 def create(
     name: str,
     connector: str,
-    pairs: tuple[str, ...],
+    given: GivenSettings,
     output: str,
     data_dir: Path | None,
     database_url: str | None,
@@ -69,15 +63,15 @@ def create(
       windlass source create Payroll --connector delimited \\
         --setting id_column=id --setting 'delimiter=;' \\
         --setting encoding=latin-1 --setting path=/data/payroll.csv
+      windlass source create People --connector delimited \\
+        --setting id_column=id --secret token \\
+        --setting url=https://hr.example/people.csv
     """
     from windlass.server.connectors import connect
     from windlass.server.model.source import Kind
 
-    settings: dict[str, str] = {}
-    for key, value in (split_pair(pair, "--setting") for pair in pairs):
-        if key in settings:
-            raise click.BadParameter(f"{key} is given more than once; give it once.", param_hint="--setting")
-        settings[key] = value
+    given.check(connector)
+    settings = given.values()
     made = _use(data_dir, database_url, lambda sources: sources.create(name, connector, settings))
 
     def show(made: "Source") -> None:
@@ -86,6 +80,46 @@ def create(
         click.echo(f"windlass source load-accounts {made.id}{' --file FILE' if needs_file else ''} --wait")
 
     write_object(made, output, columns=_COLUMNS, data=_object, show=show)
+
+
+@source.command()
+@click.argument("source_id", metavar="ID")
+@settings_options
+@click.option("--unset", multiple=True, metavar="KEY", help="A setting to take away; may be repeated.")
+@output_options(on_pipe="json")
+@database_options
+def update(
+    source_id: str,
+    given: GivenSettings,
+    unset: tuple[str, ...],
+    output: str,
+    data_dir: Path | None,
+    database_url: str | None,
+) -> None:
+    """Change settings of a source.
+
+    Those that are not named stay as they are.
+
+    \b
+    Examples:
+      windlass source update 0193c1a2a1b07001800000000000abcd \\
+        --setting url=https://hr.example/people.csv --unset path
+      windlass source update 0193c1a2a1b07001800000000000abcd \\
+        --secret token
+    """
+    if not given.names() and not unset:
+        raise click.UsageError("There is nothing to change; give --setting, --secret, --secret-file or --unset.")
+    if both := sorted(set(unset) & set(given.names())):
+        raise click.BadParameter(f"{both[0]} cannot be set and taken away.", param_hint="--unset")
+
+    settings = given.values()
+
+    async def change(sources: "Sources") -> "Source":
+        given.check((await sources.get(source_id)).connector)
+        return await sources.update(source_id, settings, unset)
+
+    changed = _use(data_dir, database_url, change)
+    write_object(changed, output, columns=_COLUMNS, data=_object, show=_show_one)
 
 
 @source.command("list")

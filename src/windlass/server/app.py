@@ -30,6 +30,7 @@ from windlass.server.service.launches import Launches
 from windlass.server.service.rate_limit import FailureLimit, RequestLimit
 from windlass.server.service.retention import Retention
 from windlass.server.service.samples import Samples
+from windlass.server.service.sealing import Sealing
 from windlass.server.service.sources import Sources
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import ClientRejected, Tokens
@@ -39,6 +40,7 @@ from windlass.server.store.changes import Changes
 from windlass.server.store.clients import ClientStore
 from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
 from windlass.server.store.definitions import DefinitionStore
+from windlass.server.store.keys import KeyStore
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.permits import PermitStore
 from windlass.server.store.principals import PrincipalStore
@@ -58,7 +60,9 @@ _FILES_BESIDE = 300  # Which are no clients' connections: the database's, upload
 class Application:
     """All parts of one process, wired."""
 
-    def __init__(self, settings: Settings, database: Database, clients: Clients, tokens: Tokens) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, keyring: Keyring, clients: Clients, tokens: Tokens
+    ) -> None:
         self.settings = settings
         self.database = database
         self.clients = clients
@@ -70,7 +74,8 @@ class Application:
         self.lease_store = LeaseStore(database, codec, self.changes)
         self.source_store = SourceStore(database)
         self.definition_store = DefinitionStore(database, [definition.summary for definition in BUILT_IN.values()])
-        self.sources = Sources(self.source_store)
+        self.sealing = Sealing(database, keyring, KeyStore(database), self.source_store)
+        self.sources = Sources(database, self.source_store, self.sealing)
         self.following = Following(self.task_store, self.changes)
         self.tasks = TaskService(self.task_store, self.lease_store, self.following)
         self.retention = Retention(database, self.task_store)
@@ -94,7 +99,7 @@ class Application:
             tasks=self.task_store,
             leases=self.lease_store,
             changes=self.changes,
-            sources=self.source_store,
+            open_source=self.sources.opened,
             definitions=BUILT_IN,
             slots=slots,
         )
@@ -111,10 +116,10 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
         database = await Database.open(url, name=name)
         try:
             principals = PrincipalStore(database)
-            keyring = await Keyring.of_database(settings.key_file, principals)
+            keyring = await Keyring.of_database(settings.key_file, KeyStore(database))
             clients = Clients(ClientStore(database), keyring)
             tokens = await Tokens.open(principals, keyring, clients, lifetime_s=settings.token_lifetime_s)
-            yield Application(settings, database, clients, tokens)
+            yield Application(settings, database, keyring, clients, tokens)
         finally:
             await database.close()
 

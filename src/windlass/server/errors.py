@@ -7,6 +7,7 @@
     │   │   └── DatabaseUnreached    it was not even asked, so nothing was written
     │   └── EmbeddedDatabaseError    our own PostgreSQL cannot be started, adopted or stopped
     ├── SourceUnreadable             a source as a whole cannot be read; nothing was changed
+    │   └── SourceUnavailable        it cannot be read at the moment; trying again later may work
     ├── Fenced                       a writer lost its right to a task: cleared, cancelled or taken over
     └── RequestRefused               what a caller asked for cannot be done
         ├── InvalidRequest           the request's content is wrong
@@ -62,6 +63,10 @@ class EmbeddedDatabaseError(DatabaseError):
 
 class SourceUnreadable(WindlassError):
     """A source as a whole cannot be read; nothing was changed."""
+
+
+class SourceUnavailable(SourceUnreadable):
+    """A source cannot be read at the moment; trying again later may work."""
 
 
 class Fenced(WindlassError):

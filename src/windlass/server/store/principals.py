@@ -9,20 +9,6 @@ class PrincipalStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def has_key(self, key_id: str) -> bool:
-        """Whether there is a key of that id."""
-        return bool(await self._database.fetch("SELECT FROM sealed_key WHERE id = $1", key_id))
-
-    async def key_or_insert(self, key_id: str, sealed: bytes) -> bytes:
-        """The sealed key of that id; the one given becomes it where there is none yet."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "INSERT INTO sealed_key (id, sealed) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
-                key_id,
-                sealed,
-            )
-            return bytes(await connection.fetchval("SELECT sealed FROM sealed_key WHERE id = $1", key_id))
-
     async def signing_key_or_insert(self, kid: str, sealed: bytes) -> bytes:
         """The sealed signing key of that id; the one given becomes it where there is none yet."""
         async with self._database.transaction() as connection:
