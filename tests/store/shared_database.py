@@ -15,6 +15,8 @@ DELETE FROM task;
 DELETE FROM source;
 DELETE FROM client;
 DELETE FROM sealed_key;
+DELETE FROM signing_key;
+DELETE FROM revocation;
 DELETE FROM queue.pgqueuer;
 DELETE FROM queue.pgqueuer_log;
 """

@@ -22,6 +22,7 @@ _COMMANDS = {
     "migrate": ("windlass.cli.serve:migrate", "Bring the database's schema up to date."),
     "task": ("windlass.cli.tasks:task", "See, change, start and watch tasks."),
     "client": ("windlass.cli.clients:client", "Make API clients."),
+    "key": ("windlass.cli.keys:key", "See and change the keys that sign access tokens."),
     "source": ("windlass.cli.sources:source", "Register sources and aggregate them."),
     "sample": ("windlass.cli.sample:sample", "Fill the store with plausible tasks of the last 80 days."),
     "completion": ("windlass.cli.completion:completion", "Print what makes a shell complete the commands."),

@@ -27,8 +27,10 @@ from windlass.server.service.following import Following
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.launches import Launches
 from windlass.server.service.rate_limit import FailureLimit, RequestLimit
+from windlass.server.service.refusals import Refusals
 from windlass.server.service.retention import Retention
 from windlass.server.service.samples import Samples
+from windlass.server.service.signing_keys import SigningKeys
 from windlass.server.service.sources import Sources
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import ClientRejected, Tokens
@@ -39,6 +41,8 @@ from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.permits import PermitStore
 from windlass.server.store.principals import PrincipalStore
+from windlass.server.store.revocations import RevocationStore
+from windlass.server.store.signing_keys import SigningKeyStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 
@@ -59,6 +63,7 @@ class Application:
         self.database = database
         self.clients = clients
         self.tokens = tokens
+        self.signing_keys = tokens.refusals.keys
         codec = TaskDocuments()
         self.changes = Changes(database.url)
         self.task_store = TaskStore(database, codec, self.changes, retention_days=settings.retention_days)
@@ -67,6 +72,7 @@ class Application:
         self.definition_store = DefinitionStore(database, [definition.summary for definition in BUILT_IN.values()])
         self.sources = Sources(self.source_store)
         self.following = Following(self.task_store, self.changes)
+        tokens.refusals.listen(lambda: self.following.check_callers(tokens.check))
         self.tasks = TaskService(self.task_store, self.lease_store, self.following)
         self.retention = Retention(database, self.task_store)
         self.definitions = Definitions(self.definition_store)
@@ -108,7 +114,9 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
             principals = PrincipalStore(database)
             keyring = await Keyring.of_database(settings.key_file, principals)
             clients = Clients(principals, keyring)
-            tokens = await Tokens.open(principals, keyring, clients, lifetime_s=settings.token_lifetime_s)
+            revocations = RevocationStore(database)
+            refusals = Refusals(await SigningKeys.open(SigningKeyStore(database), keyring), revocations)
+            tokens = Tokens(clients, keyring, refusals, revocations, lifetime_s=settings.token_lifetime_s)
             yield Application(settings, database, clients, tokens)
         finally:
             await database.close()
@@ -251,6 +259,7 @@ async def _serve(
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     duties = [serving, asyncio.create_task(stop.wait())]
     following = asyncio.create_task(application.following.run())
+    looking = asyncio.create_task(application.tokens.refusals.run())
     try:
         readying = asyncio.create_task(server.ready.wait())
         await asyncio.wait([serving, readying], return_when=asyncio.FIRST_COMPLETED)
@@ -268,8 +277,9 @@ async def _serve(
     finally:
         stop.set()
         following.cancel()  # Those who wait are answered, and streams end, so that the server can.
+        looking.cancel()
         server.should_exit = True
-        await asyncio.gather(*duties, following, return_exceptions=True)
+        await asyncio.gather(*duties, following, looking, return_exceptions=True)
 
 
 async def work(settings: Settings, *, slots: int | None, on_ready: Callable[[], None]) -> None:

@@ -67,14 +67,6 @@ class PrincipalStore:
             )
             return bytes(await connection.fetchval("SELECT sealed FROM sealed_key WHERE id = $1", key_id))
 
-    async def signing_key_or_insert(self, kid: str, sealed: bytes) -> bytes:
-        """The sealed signing key of that id; the one given becomes it where there is none yet."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "INSERT INTO signing_key (kid, sealed) VALUES ($1, $2) ON CONFLICT (kid) DO NOTHING", kid, sealed
-            )
-            return bytes(await connection.fetchval("SELECT sealed FROM signing_key WHERE kid = $1", kid))
-
 
 async def _user(connection: Connection, name: str, user_level: UserLevel) -> User:
     """The user of that name, made where there is none. Raises InvalidRequest where the level is another."""
