@@ -7,15 +7,14 @@ import time
 import jwt
 import pytest
 from tests.conftest import execute
-from tests.contract.test_revocation import Node
-
-WITHIN_S = 5
+from tests.contract.nodes import WITHIN_S, Node
 
 
 @pytest.fixture
 def nodes(start):
     """Two servers on the test's database."""
-    return [Node(start("--no-worker").url) for _ in range(2)]
+    with Node(start("--no-worker").url) as first, Node(start("--no-worker").url) as second:
+        yield [first, second]
 
 
 @pytest.fixture

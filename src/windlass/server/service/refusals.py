@@ -27,16 +27,13 @@ _WHOLE_INTERVAL_S = 60.0
 
 
 class Refusals:
-    """The keys that verify, and the tokens that are refused nevertheless.
-
-    good_until: when what is known is too old, by `clock`.
-    """
+    """The keys that verify, and the tokens that are refused nevertheless."""
 
     def __init__(
         self, keys: SigningKeys, store: RevocationStore, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.keys = keys
-        self.good_until = -math.inf
+        self._good_until = -math.inf
         self._store = store
         self._clock = clock
         self._tokens: set[str] = set()
@@ -57,6 +54,10 @@ class Refusals:
             or principal.epoch < self._least_epochs.get(principal.client_id, 0)
             or principal.key_id not in self.keys
         )
+
+    def is_stale(self) -> bool:
+        """Whether what is known is too old for a token to be accepted by it."""
+        return self._clock() >= self._good_until
 
     async def run(self) -> None:
         """Look once a second until cancelled."""
@@ -84,7 +85,7 @@ class Refusals:
                 elif each.least_epoch is not None:
                     least_epochs[each.client_id] = max(each.least_epoch, least_epochs.get(each.client_id, 0))
             self._tokens, self._least_epochs = tokens, least_epochs
-            self._looked_at, self.good_until = now, now + GOOD_FOR_S
+            self._looked_at, self._good_until = now, now + GOOD_FOR_S
             if is_whole:
                 self._looked_at_all_at = now
         for listener in self._listeners:
@@ -92,7 +93,7 @@ class Refusals:
 
     async def be_fresh(self) -> None:
         """Look where what is known is too old; those who come meanwhile share one look. Raises DatabaseUnavailable."""
-        if self._clock() < self.good_until:
+        if not self.is_stale():
             return
         if self._look is None or self._look.done():
             self._look = asyncio.create_task(self.look())

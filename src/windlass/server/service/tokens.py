@@ -96,7 +96,7 @@ class Tokens:
         Raises TokenRejected. It is synchronous, for every request comes this way.
         """
         principal = self._verified.get(token)
-        if principal is None or time.monotonic() >= self.refusals.good_until:
+        if principal is None or self.refusals.is_stale():
             return None
         self.check(principal)
         return principal
