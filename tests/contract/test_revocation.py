@@ -74,7 +74,7 @@ def test_a_client_signs_in_to_revoke_as_it_does_for_a_token(here, client, writte
         form |= {"client_id": client[0], "client_secret": client[1]}
     content, headers["Content-Type"] = written(form)
 
-    answer = here.http.post("//oauth/revoke/", content=content, headers=headers)
+    answer = here.http.post("/oauth//revoke/", content=content, headers=headers)
 
     assert (answer.status_code, answer.content) == (200, b"")
     assert here.ask(token).json() == REVOKED
@@ -180,7 +180,7 @@ def test_a_stream_of_events_ends_soon(here, there, installation, client, path):
         revoked_at = time.monotonic()
         rest = list(events)
 
-    assert rest == []
+    assert set(rest) <= {b": beat\n\n"}
     assert time.monotonic() - revoked_at < WITHIN_S
 
 
