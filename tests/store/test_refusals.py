@@ -17,15 +17,19 @@ from windlass.server.store.signing_keys import SigningKeyStore
 
 
 class CountedStore(RevocationStore):
-    """Counts how often the database is asked, and for how long a time."""
+    """Counts how often the database is asked, and for how long a time. Answers take `slow_s` of the process's time."""
 
-    def __init__(self, database):
+    def __init__(self, database, clock):
         super().__init__(database)
         self.asked_for = []
+        self.slow_s = 0
+        self._clock = clock
 
     async def since(self, age_s):
         self.asked_for.append(age_s)
-        return await super().since(age_s)
+        found = await super().since(age_s)
+        self._clock.now += self.slow_s
+        return found
 
 
 class Clock:
@@ -42,7 +46,8 @@ class Process:
     """What one of several processes has."""
 
     def __init__(self, application, keyring, keys):
-        self.clock, self.store = Clock(), CountedStore(application.database)
+        self.clock = Clock()
+        self.store = CountedStore(application.database, self.clock)
         self.refusals = Refusals(keys, self.store, clock=self.clock)
         self.tokens = Tokens(application.clients, keyring, self.refusals, self.store, lifetime_s=600)
 
@@ -105,6 +110,16 @@ async def test_nothing_is_accepted_while_the_database_is_away(process, applicati
     assert process.tokens.known(token) is None
     with pytest.raises(DatabaseUnavailable):
         await process.tokens.verify(token)
+
+
+async def test_an_answer_that_took_too_long_is_too_old_when_it_comes(process, token):
+    process.store.slow_s = GOOD_FOR_S
+
+    with pytest.raises(DatabaseUnavailable):
+        await process.tokens.verify(token)
+
+    process.store.slow_s = GOOD_FOR_S - 1
+    await process.tokens.verify(token)
 
 
 async def test_after_the_first_look_only_what_is_new_is_read_and_all_once_a_minute(process):

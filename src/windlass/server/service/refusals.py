@@ -24,6 +24,7 @@ GOOD_FOR_S = 5.0
 _INTERVAL_S = 1.0
 _OVERLAP_S = 30.0  # A revocation is seen when it is committed, which is some time after it was made.
 _WHOLE_INTERVAL_S = 60.0
+_LOOKS_AT_MOST = 2  # The first may have begun long ago.
 
 
 class Refusals:
@@ -93,12 +94,15 @@ class Refusals:
 
     async def be_fresh(self) -> None:
         """Look where what is known is too old; those who come meanwhile share one look. Raises DatabaseUnavailable."""
-        if not self.is_stale():
-            return
-        if self._look is None or self._look.done():
-            self._look = asyncio.create_task(self.look())
-            self._look.add_done_callback(_heard)
-        await asyncio.shield(self._look)
+        for _ in range(_LOOKS_AT_MOST):
+            if not self.is_stale():
+                return
+            if self._look is None or self._look.done():
+                self._look = asyncio.create_task(self.look())
+                self._look.add_done_callback(_heard)
+            await asyncio.shield(self._look)
+        if self.is_stale():
+            raise DatabaseUnavailable("The database takes too long to tell which tokens are revoked.")
 
     async def look_for_a_key(self) -> None:
         """Look, at most once a second whoever asks: ids of keys are anybody's invention. Raises DatabaseUnavailable."""

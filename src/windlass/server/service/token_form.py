@@ -31,7 +31,7 @@ def kid_of(token: str, algorithm: str) -> str:
     if "crit" in header:
         raise TokenRejected("JWT validation failed: JWT has critical extensions, of which none is known")
     if header.get("alg") != algorithm:
-        raise TokenRejected(f"JWT validation failed: JWT is not signed with {algorithm}")
+        raise TokenRejected("JWT validation failed: JWT is not signed with {algorithm}", algorithm=algorithm)
     kid = header.get("kid")
     if not isinstance(kid, str):
         raise TokenRejected("JWT validation failed: JWT does not say which key has signed it")
