@@ -21,7 +21,6 @@ DELETE FROM tenant_user;
 DELETE FROM revocation;
 DELETE FROM signing_key;
 DELETE FROM sealed_key;
-DELETE FROM signing_key;
 DELETE FROM queue.pgqueuer;
 DELETE FROM queue.pgqueuer_log;
 """

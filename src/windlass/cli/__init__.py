@@ -23,6 +23,7 @@ _COMMANDS = {
     "task": ("windlass.cli.tasks:task", "See, change, start and watch tasks."),
     "client": ("windlass.cli.clients:client", "Make, change and remove API clients."),
     "user": ("windlass.cli.users:user", "Change and remove the users that clients act for."),
+    "key": ("windlass.cli.keys:key", "See and change the keys that sign tokens and seal secrets."),
     "source": ("windlass.cli.sources:source", "Register sources and aggregate them."),
     "sample": ("windlass.cli.sample:sample", "Fill the store with plausible tasks of the last 80 days."),
     "completion": ("windlass.cli.completion:completion", "Print what makes a shell complete the commands."),

@@ -28,9 +28,11 @@ from windlass.server.service.following import Following
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.launches import Launches
 from windlass.server.service.rate_limit import FailureLimit, RequestLimit
+from windlass.server.service.refusals import Refusals
 from windlass.server.service.retention import Retention
 from windlass.server.service.samples import Samples
 from windlass.server.service.sealing import Sealing
+from windlass.server.service.signing_keys import SigningKeys
 from windlass.server.service.sources import Sources
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import ClientRejected, Tokens
@@ -43,7 +45,8 @@ from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.keys import KeyStore
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.permits import PermitStore
-from windlass.server.store.principals import PrincipalStore
+from windlass.server.store.revocations import RevocationStore
+from windlass.server.store.signing_keys import SigningKeyStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 from windlass.server.store.users import UserStore
@@ -68,6 +71,7 @@ class Application:
         self.clients = clients
         self.users = Users(UserStore(database))
         self.tokens = tokens
+        self.signing_keys = tokens.refusals.keys
         codec = TaskDocuments()
         self.changes = Changes(database.url)
         self.task_store = TaskStore(database, codec, self.changes, retention_days=settings.retention_days)
@@ -77,6 +81,7 @@ class Application:
         self.sealing = Sealing(database, keyring, KeyStore(database), self.source_store)
         self.sources = Sources(database, self.source_store, self.sealing)
         self.following = Following(self.task_store, self.changes)
+        tokens.refusals.listen(lambda: self.following.check_callers(tokens.check))
         self.tasks = TaskService(self.task_store, self.lease_store, self.following)
         self.retention = Retention(database, self.task_store)
         self.definitions = Definitions(self.definition_store)
@@ -115,10 +120,11 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
         await migrate(url)
         database = await Database.open(url, name=name)
         try:
-            principals = PrincipalStore(database)
             keyring = await Keyring.of_database(settings.key_file, KeyStore(database))
             clients = Clients(ClientStore(database), keyring)
-            tokens = await Tokens.open(principals, keyring, clients, lifetime_s=settings.token_lifetime_s)
+            revocations = RevocationStore(database)
+            refusals = Refusals(await SigningKeys.open(SigningKeyStore(database), keyring), revocations)
+            tokens = Tokens(clients, keyring, refusals, revocations, lifetime_s=settings.token_lifetime_s)
             yield Application(settings, database, keyring, clients, tokens)
         finally:
             await database.close()
@@ -263,6 +269,7 @@ async def _serve(
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     duties = [serving, asyncio.create_task(stop.wait())]
     following = asyncio.create_task(application.following.run())
+    looking = asyncio.create_task(application.tokens.refusals.run())
     try:
         readying = asyncio.create_task(server.ready.wait())
         await asyncio.wait([serving, readying], return_when=asyncio.FIRST_COMPLETED)
@@ -280,8 +287,9 @@ async def _serve(
     finally:
         stop.set()
         following.cancel()  # Those who wait are answered, and streams end, so that the server can.
+        looking.cancel()
         server.should_exit = True
-        await asyncio.gather(*duties, following, return_exceptions=True)
+        await asyncio.gather(*duties, following, looking, return_exceptions=True)
 
 
 async def work(settings: Settings, *, slots: int | None, on_ready: Callable[[], None]) -> None:

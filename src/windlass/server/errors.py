@@ -13,6 +13,7 @@
         ├── InvalidRequest           the request's content is wrong
         ├── NotFound                 there is no such task, definition, source or client
         ├── PreconditionFailed       what the caller saw has changed since
+        ├── TokenRejected            the caller's token is missing, or good no more
         ├── TooManyRequests          the caller asks more often than it may
         └── PermissionDenied         the caller lacks a scope, a user level or a user
 
@@ -103,6 +104,10 @@ class NotFound(RequestRefused):
 
 class PreconditionFailed(RequestRefused):
     """What the caller saw has changed since."""
+
+
+class TokenRejected(RequestRefused):
+    """An access token is missing, expired, revoked or not ours; the message is the wire's (contract §7)."""
 
 
 class TooManyRequests(RequestRefused):

@@ -59,6 +59,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who a request comes from, as its token says.
 
     name: the user, or the application's client. expires_at: the token's end, in seconds since 1970.
+    token_id, epoch, key_id: what the token may be refused by: its own id, its client's epoch, and its key.
     """
 
     client_id: str
@@ -66,6 +67,9 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     user_level: UserLevel | None
     scopes: frozenset[str]
     expires_at: int
+    token_id: str
+    epoch: int
+    key_id: str
 
 
 class Permission(msgspec.Struct, frozen=True):

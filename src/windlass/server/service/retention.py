@@ -1,4 +1,4 @@
-"""Retention: what is too old to be seen is deleted soon after, a little at a time."""
+"""Retention: what is too old to be seen, or over, is deleted soon after, a little at a time."""
 
 import asyncio
 import logging
@@ -12,11 +12,15 @@ log = logging.getLogger(__name__)
 
 _INTERVAL_S = 60.0
 _BATCH = 100
+# Which tokens are refused, and by which keys they are verified, until none of those can be good.
+_DELETE_ENDED = """
+WITH over AS (DELETE FROM signing_key WHERE ends <= now()) DELETE FROM revocation WHERE ends <= now()
+"""
 _PAUSE_S = 0.05  # Between batches, so that others get their turn.
 
 
 class Retention:
-    """Deletes tasks past their retention, and what the queue remembers of its past entries."""
+    """Deletes tasks past their retention, what the queue remembers of its past entries, and what refuses old tokens."""
 
     def __init__(self, database: Database, tasks: TaskStore) -> None:
         self._database = database
@@ -30,11 +34,16 @@ class Retention:
                     log.info("retention: %d tasks deleted", deleted)
                 async with self._database.transaction() as connection:
                     await queue.clear_log(connection)
+                await self.delete_ended()
             except DatabaseUnavailable as error:
                 log.warning("retention: %s", error)
             except Exception:
                 log.exception("retention: failed; trying again in a minute")
             await asyncio.sleep(_INTERVAL_S)
+
+    async def delete_ended(self) -> None:
+        """Delete revocations and signing keys that concern no token any more."""
+        await self._database.write(_DELETE_ENDED)
 
     async def delete_expired(self) -> int:
         """Delete every task past its retention, in batches that hold their locks for some milliseconds.
