@@ -23,6 +23,7 @@ _COMMANDS = {
     "task": ("windlass.cli.tasks:task", "See, change, start and watch tasks."),
     "client": ("windlass.cli.clients:client", "Make API clients."),
     "source": ("windlass.cli.sources:source", "Register sources and aggregate them."),
+    "audit": ("windlass.cli.audit:audit", "See who changed what."),
     "sample": ("windlass.cli.sample:sample", "Fill the store with plausible tasks of the last 80 days."),
     "completion": ("windlass.cli.completion:completion", "Print what makes a shell complete the commands."),
 }

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 import uvloop
@@ -75,6 +75,33 @@ def on_application(settings: Settings, use: Callable[[Application], Coroutine[An
             return await use(application)
 
     return run(main())
+
+
+def drawn(settings: Settings, use: Callable[[Application], AsyncIterator[list[T]]]) -> Iterator[T]:
+    """What `use` finds with the application, one by one; no more than a page of it is in memory.
+
+    The application is opened for the first, and closed after the last or with the iterator.
+    """
+
+    async def pages() -> AsyncIterator[list[T]]:
+        async with opened(settings, name="windlass command") as application:
+            async for page in use(application):
+                yield page
+
+    async def draw() -> list[T] | None:
+        return await anext(found, None)
+
+    # The loop stands still while a page is written; a signal must end that, too.
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, _end)
+    found = pages()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        while (page := runner.run(draw())) is not None:
+            yield from page
+
+
+def _end(_signal: int, _frame: object) -> NoReturn:
+    raise click.exceptions.Exit(143)
 
 
 def log_to_stderr(*, is_colourful: bool, is_quiet: bool = False) -> None:
