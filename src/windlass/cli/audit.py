@@ -145,4 +145,6 @@ def _change(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -
 def _short(value: object) -> str:
     if isinstance(value, list):
         return f"[{len(value)}]"
+    if isinstance(value, dict) and {"id", "name"} <= value.keys():
+        value = value["name"]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import click
 import uvloop
@@ -83,25 +83,40 @@ def drawn(settings: Settings, use: Callable[[Application], AsyncIterator[list[T]
     The application is opened for the first, and closed after the last or with the iterator.
     """
 
-    async def pages() -> AsyncIterator[list[T]]:
+    async def pages() -> AsyncGenerator[list[T]]:
         async with opened(settings, name="windlass command") as application:
             async for page in use(application):
                 yield page
 
+    drawing: asyncio.Task[Any] | None = None
+
     async def draw() -> list[T] | None:
-        return await anext(found, None)
+        nonlocal drawing
+        drawing = asyncio.current_task()
+        try:
+            return await anext(found, None)
+        finally:
+            drawing = None
 
-    # The loop stands still while a page is written; a signal must end that, too.
-    for signal_number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signal_number, _end)
+    def end(_signal: int, _frame: object) -> None:
+        if drawing is None:  # The loop stands still while a page is written.
+            raise click.exceptions.Exit(143)
+        drawing.cancel()
+
+    async def close() -> None:
+        await found.aclose()
+
     found = pages()
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, end)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        while (page := runner.run(draw())) is not None:
-            yield from page
-
-
-def _end(_signal: int, _frame: object) -> NoReturn:
-    raise click.exceptions.Exit(143)
+        try:
+            while (page := runner.run(draw())) is not None:
+                yield from page
+        except asyncio.CancelledError:
+            raise click.exceptions.Exit(143) from None
+        finally:
+            runner.run(close())
 
 
 def log_to_stderr(*, is_colourful: bool, is_quiet: bool = False) -> None:
