@@ -138,7 +138,8 @@ def _change(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -
     """What changed, on one line: `completionStatus: null → ERROR`, or what was made, or what is gone."""
     if before is None or after is None:
         return ", ".join(f"{name}: {_short(value)}" for name, value in (after or before or {}).items())
-    names = dict.fromkeys([*before, *after])
+    # How a task ended comes first, for a narrow terminal shows no more.
+    names = sorted(dict.fromkeys([*before, *after]), key=lambda name: name != "completionStatus")
     return ", ".join(f"{name}: {_short(before.get(name))} → {_short(after.get(name))}" for name in names)
 
 
