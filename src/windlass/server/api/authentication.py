@@ -41,11 +41,12 @@ def guarded(
 
 
 def _actor(request: Request, principal: Principal) -> Actor:
+    client = request.scope["client"]
     return Actor(
         type=ActorType.APPLICATION if principal.user_level is None else ActorType.USER,
         id=principal.client_id,
         name=principal.name,
-        address=request.client and request.client.host,
+        address=client and client[0],
         tracking_id=request.scope["windlass.request_id"],
     )
 

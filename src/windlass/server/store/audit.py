@@ -5,6 +5,7 @@ Says which changes of tasks and definitions are noted, and in which form: the wo
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -87,10 +88,14 @@ def difference(
     old: msgspec.Struct, new: msgspec.Struct, members: Sequence[str]
 ) -> tuple[dict[str, object], dict[str, object]]:
     """Those of the members that differ, as they are noted: before, and after."""
-    changed = [name for name in members if getattr(old, name) != getattr(new, name)]
+    values_of = attrgetter(*members)
+    olds, news = values_of(old), values_of(new)
+    if olds == news:  # As with every report of progress.
+        return {}, {}
+    changed = [each for each in zip(members, olds, news, strict=True) if each[1] != each[2]]
     return (
-        {_word(name): _told(getattr(old, name)) for name in changed},
-        {_word(name): _told(getattr(new, name)) for name in changed},
+        {_word(name): _told(value) for name, value, _ in changed},
+        {_word(name): _told(value) for name, _, value in changed},
     )
 
 
