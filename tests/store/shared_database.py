@@ -21,6 +21,7 @@ DELETE FROM tenant_user;
 DELETE FROM revocation;
 DELETE FROM signing_key;
 DELETE FROM sealed_key;
+DELETE FROM task_definition;
 DELETE FROM queue.pgqueuer;
 DELETE FROM queue.pgqueuer_log;
 """

@@ -259,7 +259,7 @@ def test_a_sequence_of_readings_leaves_what_a_dictionary_would(module_database_u
         where = Settings(database_url=module_database_url, data_dir=Path(), key_file=Path())
         database = await Database.open(module_database_url, name="windlass test", max_connections=1)
         try:
-            application = app.Application(where, database, tokens=None)
+            application = app.Application(where, database, clients=None, tokens=None)
             aggregation = await Aggregation.of(application, uuid.uuid4().hex)
             known = {}
             for reading in sequence:

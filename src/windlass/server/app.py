@@ -21,6 +21,7 @@ from windlass.server.engine.worker import Worker
 from windlass.server.errors import ConfigurationError, WindlassError
 from windlass.server.model.definition import BUILT_IN
 from windlass.server.service import fixed_clients
+from windlass.server.service.audit import AuditTrail
 from windlass.server.service.clients import Clients
 from windlass.server.service.definitions import Definitions
 from windlass.server.service.executions import Executions
@@ -38,6 +39,7 @@ from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import ClientRejected, Tokens
 from windlass.server.service.users import Users
 from windlass.server.store import embedded
+from windlass.server.store.audit import AuditStore
 from windlass.server.store.changes import Changes
 from windlass.server.store.clients import ClientStore
 from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
@@ -96,6 +98,7 @@ class Application:
             services=settings.execution_services,
         )
         self.samples = Samples(database, self.task_store)
+        self.audit = AuditTrail(AuditStore(database))
 
     def worker(self, *, slots: int | None = None) -> Worker:
         """A new worker. slots: how many tasks at once; by default one for each processor, two at least."""

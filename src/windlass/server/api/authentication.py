@@ -10,12 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from windlass.server.errors import TokenRejected
+from windlass.server.model.actor import Actor, ActorType, act_as
 from windlass.server.model.principal import Permission, Principal, check
 from windlass.server.service.rate_limit import RequestLimit
 from windlass.server.service.tokens import Tokens
 
 Operation: TypeAlias = Callable[[Request, Principal], Awaitable[Response]]
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+_READING = ("GET", "HEAD")  # They change nothing that would be noted.
 
 
 def guarded(
@@ -32,9 +35,22 @@ def guarded(
         if limit is not None:
             await limit.admit(principal.client_id, version)
         check(principal, permission)
+        if request.method not in _READING:
+            act_as(_actor(request, principal))
         return await operation(request, principal)
 
     return endpoint
+
+
+def _actor(request: Request, principal: Principal) -> Actor:
+    client = request.scope["client"]
+    return Actor(
+        type=ActorType.APPLICATION if principal.user_level is None else ActorType.USER,
+        id=principal.client_id,
+        name=principal.name,
+        address=client and client[0],
+        tracking_id=request.scope["windlass.request_id"],
+    )
 
 
 def _token(request: Request) -> str:

@@ -15,6 +15,7 @@ from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
 from windlass.server.engine.sweeper import Sweeper
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, Fenced, NotFound
+from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
 from windlass.server.model.call import CALL_JOB
 from windlass.server.model.definition import TaskDefinition
 from windlass.server.model.source import Source
@@ -106,6 +107,7 @@ class Worker:
     async def _session(self, stop: asyncio.Event) -> None:
         life = await SignOfLife.show(self._database.url)
         self._node = life.node
+        act_as(Actor(type=ActorType.WORKER, id=str(self._node), name="windlass worker", address=MACHINE))
         self._is_open = True
         end = asyncio.Event()
         log.info("worker %d: ready with %d slots", self._node, self._slots)

@@ -5,6 +5,7 @@ import logging
 
 from windlass.server.engine import queue
 from windlass.server.errors import DatabaseUnavailable
+from windlass.server.model.actor import THE_SERVER, act_as
 from windlass.server.store.database import Database
 from windlass.server.store.tasks import TaskStore
 
@@ -28,6 +29,7 @@ class Retention:
 
     async def run(self) -> None:
         """Delete once a minute until cancelled. Any number of nodes may do so at once."""
+        act_as(THE_SERVER)
         while True:
             try:
                 if deleted := await self.delete_expired():
