@@ -138,11 +138,13 @@ def test_failures_to_sign_in_are_limited(installation, checked):
 
 def test_a_revocation_is_noted_without_the_token(here, installation, client):
     token = here.token(client)
-    here.revoke(client, token)
+    answer = here.revoke(client, token)
 
     (row,) = installation.fetch("SELECT * FROM audit WHERE action = 'token.revoked' AND subject_id = $1", client[0])
 
     assert row["after"] == {"jti": jwt.decode(token, options={"verify_signature": False})["jti"]}
+    assert (row["actor_type"], row["actor_id"], row["address"]) == ("user", client[0], "127.0.0.1")
+    assert row["tracking_id"] == answer.headers["SLPT-Request-ID"]
     assert token.rpartition(".")[2] not in json.dumps(dict(row), default=str)
 
 

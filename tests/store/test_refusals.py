@@ -149,7 +149,7 @@ async def test_a_revocation_that_was_long_in_being_committed_is_seen(process, ap
 
 
 async def test_a_process_that_starts_knows_what_was_revoked_long_ago(process, application, client, token):
-    await application.tokens.revoke(*client, token)
+    await application.tokens.revoke(await application.tokens.verify(token))
     await application.database.write("UPDATE revocation SET revoked = revoked - interval '1 day'")
 
     with pytest.raises(TokenRejected, match="revoked"):
@@ -157,7 +157,7 @@ async def test_a_process_that_starts_knows_what_was_revoked_long_ago(process, ap
 
 
 async def test_what_has_ended_is_forgotten_and_deleted(process, application, client, token):
-    await application.tokens.revoke(*client, token)
+    await application.tokens.revoke(await application.tokens.verify(token))
     await process.refusals.look()
     await application.database.write("UPDATE revocation SET ends = now()")
     process.clock.now += 60

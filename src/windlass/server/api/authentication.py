@@ -36,13 +36,14 @@ def guarded(
             await limit.admit(principal.client_id, version)
         check(principal, permission)
         if request.method not in _READING:
-            act_as(_actor(request, principal))
+            act_as(actor_of(request, principal))
         return await operation(request, principal)
 
     return endpoint
 
 
-def _actor(request: Request, principal: Principal) -> Actor:
+def actor_of(request: Request, principal: Principal) -> Actor:
+    """Who makes the request, as the audit trail names them."""
     client = request.scope["client"]
     return Actor(
         type=ActorType.APPLICATION if principal.user_level is None else ActorType.USER,

@@ -13,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from windlass.server.api import parameters
+from windlass.server.api.authentication import actor_of
 from windlass.server.api.errors import json_response
 from windlass.server.api.forms import FORMS, read_form
 from windlass.server.errors import InvalidRequest
+from windlass.server.model.actor import act_as
 from windlass.server.service.rate_limit import FailureLimit
 from windlass.server.service.tokens import ORG, POD, ClientRejected, Tokens
 
@@ -25,7 +27,7 @@ _SHORTLY = {"Cache-Control": "public, max-age=5"}  # Half as long as a key is pu
 
 _Form: TypeAlias = Mapping[str, str]
 _Check: TypeAlias = Callable[[_Form], None]
-_Operation: TypeAlias = Callable[[str, str, _Form], Awaitable[Response]]
+_Operation: TypeAlias = Callable[[Request, str, str, _Form], Awaitable[Response]]
 
 
 class _Rejected(Exception):
@@ -80,7 +82,7 @@ class OAuthApi:
             form |= of_query
             check(form)
             client_id, secret = _credentials(request, form)
-            return await operation(client_id, secret, form)
+            return await operation(request, client_id, secret, form)
         except ClientRejected as error:
             if self._limit is not None:
                 self._limit.note(client_id, request.client.host if request.client else "")
@@ -88,12 +90,15 @@ class OAuthApi:
         except _Rejected as error:
             return _refusal(error.error, str(error))
 
-    async def _issued(self, client_id: str, secret: str, form: _Form) -> Response:
+    async def _issued(self, request: Request, client_id: str, secret: str, form: _Form) -> Response:
         answer = await self._tokens.issue(client_id, secret)
         return json_response(msgspec.json.encode(answer), headers=_NO_STORE)
 
-    async def _revoked(self, client_id: str, secret: str, form: _Form) -> Response:
-        await self._tokens.revoke(client_id, secret, form["token"])
+    async def _revoked(self, request: Request, client_id: str, secret: str, form: _Form) -> Response:
+        principal = await self._tokens.own(client_id, secret, form["token"])
+        if principal is not None:
+            act_as(actor_of(request, principal))
+            await self._tokens.revoke(principal)
         return Response(None, headers=_NO_STORE)
 
     def _of_query(self, request: Request) -> dict[str, str]:

@@ -128,8 +128,8 @@ class Tokens:
         if self.refusals.has(principal):
             raise TokenRejected("JWT validation failed: JWT was revoked")
 
-    async def revoke(self, client_id: str, secret: str, token: str) -> None:
-        """Refuse the token from now on, at once on this node. One that is not good, or another client's, is left alone.
+    async def own(self, client_id: str, secret: str, token: str) -> Principal | None:
+        """What the client's own good token stands for; None for another client's, and for one that is not good.
 
         Raises ClientRejected, DatabaseUnavailable.
         """
@@ -137,11 +137,14 @@ class Tokens:
         try:
             principal = await self.verify(token)
         except TokenRejected:
-            return
-        if principal.client_id == client.id:
-            ends_at = principal.expires_at + 2 * _LEEWAY_S
-            await self._revocations.refuse_token(client.id, principal.token_id, ends_at=ends_at)
-            await self.refusals.look()
+            return None
+        return principal if principal.client_id == client.id else None
+
+    async def revoke(self, principal: Principal) -> None:
+        """Refuse the token that the principal came with, at once on this node. Raises DatabaseUnavailable."""
+        ends_at = principal.expires_at + 2 * _LEEWAY_S
+        await self._revocations.refuse_token(principal.client_id, principal.token_id, ends_at=ends_at)
+        await self.refusals.look()
 
     async def published_keys(self) -> bytes:
         """The keys that tokens can be verified with, as a JWK set. Raises DatabaseUnavailable."""
