@@ -67,6 +67,9 @@ NOT_RUN = {
     "docs/explanation/performance.md": ["make bench"],
     "docs/how-to/aggregate-delimited-files.md": [],
     "docs/how-to/audit.md": ["psql \"$WINDLASS_DATABASE_URL\" <<'END'"],
+    "docs/how-to/authenticate.md": [
+        "export WINDLASS_CLIENT_ID=ci WINDLASS_CLIENT_SECRET=a-secret-that-this-pipeline-alone-knows"
+    ],
     "docs/how-to/behind-a-proxy.md": ["windlass serve --forwarded-allow-ips 127.0.0.1"],
     "docs/how-to/use-your-own-postgresql.md": [
         "createuser --pwprompt windlass",
