@@ -19,6 +19,7 @@ import pytest
 
 from windlass.server import app
 from windlass.server.config import Settings
+from windlass.server.model.actor import THE_SERVER, act_as
 from windlass.server.model.principal import ALL_SCOPES, UserLevel
 from windlass.server.store import embedded
 
@@ -96,6 +97,12 @@ def breaches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checked(breaches: Path) -> list[str]:
     """How the command line is started so that the server's answers are checked; arguments follow."""
     return [sys.executable, str(Path(__file__).with_name("checked_server.py")), str(breaches)]
+
+
+@pytest.fixture(autouse=True)
+def nobody_acts_but_the_server() -> None:
+    """Whom a test before this one acted as is forgotten."""
+    act_as(THE_SERVER)
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ PLANTED = {
     "source's next password": "n3xt-pass-of-a-s0urce",
     "service's password": "p4ss-that-a-service-t3lls",
     "service's token": "t0ken-that-a-service-t3lls",
+    "fixed client's secret": "f1xed-secret-of-a-cl1ent-that-is-long-enough",
     "stranger's secret": "wr0ng-secret-of-a-str4nger",
     "stranger's token": "h0stile-token-of-a-str4nger",
     "secret in a query": "s3cret-in-a-qu3ry",
@@ -134,15 +135,21 @@ def test_a_secret_is_recognised_in_every_form():
 def running(checked, settings, environment, tmp_path):
     """A run, the server's address and process, and a web server that it knows as the service ECHO."""
     log = tmp_path / "log"
+    variables = {
+        "WINDLASS_DEBUG": "1",
+        "WINDLASS_CLIENT_ID": "fixed",
+        "WINDLASS_CLIENT_SECRET": PLANTED["fixed client's secret"],
+    }
     with (
         Echo() as echo,
         log.open("wb") as stderr,
-        served(
-            checked, settings, stderr=stderr, WINDLASS_EXECUTION_SERVICES=f"ECHO={echo.url}", WINDLASS_DEBUG="1"
-        ) as (url, process),
+        served(checked, settings, stderr=stderr, WINDLASS_EXECUTION_SERVICES=f"ECHO={echo.url}", **variables) as (
+            url,
+            process,
+        ),
     ):
         # What is in the environment of this test was put there by it.
-        yield Run(environment | os.environ | {"WINDLASS_DEBUG": "1"}, tmp_path), url, process, echo
+        yield Run(environment | os.environ | variables, tmp_path), url, process, echo
 
 
 def test_planted_secrets_are_found_nowhere_after_a_whole_run(running, database_url, tmp_path):
@@ -180,6 +187,8 @@ def test_planted_secrets_are_found_nowhere_after_a_whole_run(running, database_u
             "client_secret": made["clientSecret"],
         }
         issued = http.post("/oauth/token", data=form).json()["access_token"]
+        fixed = {"client_id": "fixed", "client_secret": PLANTED["fixed client's secret"]}
+        planted["fixed client's token"] = http.post("/oauth/token", data=form | fixed).json()["access_token"]
         planted |= {"client's secret": made["clientSecret"], "client's token": issued}
 
         def send(method, path, *, bearer=issued, **kwargs):

@@ -122,7 +122,7 @@ async def test_clients_of_before_there_were_users_keep_their_secrets_and_share_u
         users = {user.name: (user.id, user.user_level) for user in await application.users.list()}
         acting = {client.id: client.user and client.user.name for client in await application.clients.list()}
         tokens = {client_id: await application.tokens.issue(client_id, "of before") for client_id, *_ in clients}
-        principals = {key: application.tokens.verify(str(value["access_token"])) for key, value in tokens.items()}
+        principals = {key: await application.tokens.verify(str(value["access_token"])) for key, value in tokens.items()}
     assert users == {"ada": ("c1", "ORG_ADMIN"), "ada c3": ("c3", "HELPDESK"), "grace": ("c5", "HELPDESK")}
     assert acting == {"c1": "ada", "c2": "ada", "c3": "ada c3", "c4": None, "c5": "grace", "c6": "ada c3"}
     assert [principals[client_id].user_level for client_id, *_ in clients] == [

@@ -152,7 +152,8 @@ async def test_refusals_last_as_long_as_any_token_may(application, create, clien
     await clients.disable(client.id)
 
     rows = await application.database.fetch("SELECT extract(epoch FROM ends - revoked) AS s FROM revocation")
-    assert [int(row["s"]) for row in rows] == [A_TOKEN_AND_LEEWAY_S]
+    assert len(rows) == 1
+    assert rows[0]["s"] >= A_TOKEN_AND_LEEWAY_S
 
 
 @pytest.mark.parametrize("change", ["disable", "delete", "level"])

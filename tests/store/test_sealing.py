@@ -234,7 +234,7 @@ async def test_another_installation_key_leaves_everything_good_that_was_made_bef
     async with app.opened(replace(settings, key_file=new), name="new") as after:
         assert await after.clients.authenticated(client.id, secret) is not None
         assert after.tokens.tenant_id == application.tokens.tenant_id
-        assert after.tokens.verify(token).client_id == client.id
+        assert (await after.tokens.verify(token)).client_id == client.id
         assert (await after.sources.opened(source.id)).settings["token"] == TOKEN
 
 

@@ -19,7 +19,7 @@ _COLUMNS = ("id", "state", "active", "ends")
 
 @click.group()
 def key() -> None:
-    """See the keys that sign access tokens, and change those and the ones that seal secrets.
+    """See and change the keys that sign tokens and seal secrets.
 
     \b
     Example:
