@@ -94,7 +94,7 @@ CREATE TABLE public.schedule (
     id uuid NOT NULL,
     name text NOT NULL,
     definition text NOT NULL,
-    arguments jsonb NOT NULL,
+    arguments json NOT NULL,
     source_id uuid,
     cron text NOT NULL,
     time_zone text NOT NULL,

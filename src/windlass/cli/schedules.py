@@ -208,7 +208,7 @@ def upcoming(schedule_name: str, count: int, output: str, data_dir: Path | None,
 
     async def use(schedules: "Schedules") -> "tuple[Schedule, list[datetime]]":
         found = await schedules.find(schedule_name)
-        return found, schedules.upcoming(found, count=count)
+        return found, await schedules.upcoming(found, count=count)
 
     found, moments = _use(data_dir, database_url, use)
 

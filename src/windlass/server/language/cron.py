@@ -5,7 +5,7 @@ happens when clocks change is the library's to decide and ours to promise: see d
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -36,18 +36,24 @@ class Cron:
         self._expression = _checked(expression)
 
     def next_after(self, instant: datetime) -> datetime:
-        """When it is due next, later than the instant, in UTC. Raises InvalidRequest where it never is."""
-        for due in self.due_after(instant):
-            return due
+        """When it is due next, later than the instant, in UTC.
+
+        Raises InvalidRequest where 50 years pass without.
+        """
+        for local in CronSim(self._expression, instant.astimezone(self._zone)):
+            due = local.astimezone(UTC)
+            if due.astimezone(self._zone).replace(tzinfo=None) != local.replace(tzinfo=None):
+                # A midnight that the clocks leave out: the library has not looked yet at what they show instead.
+                return self.next_after(due - timedelta(seconds=1))
+            if due > instant:  # In an hour that occurs twice, the library may answer its first occurrence.
+                return due
         raise _never_due(self._given)
 
     def due_after(self, instant: datetime) -> Iterator[datetime]:
-        """When it is due after the instant, in UTC: ever later, and for ever unless 50 years pass without."""
-        for local in CronSim(self._expression, instant.astimezone(self._zone)):
-            due = local.astimezone(UTC)
-            if due > instant:  # In an hour that occurs twice, the library may answer its first occurrence.
-                instant = due
-                yield due
+        """When it is due after the instant, in UTC, again and again; raises as next_after."""
+        while True:
+            instant = self.next_after(instant)
+            yield instant
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -95,10 +95,14 @@ class Schedules:
         """What became of its last due times, the latest first."""
         return await self._store.firings(schedule.id, at_most=at_most)
 
-    def upcoming(self, schedule: Schedule, *, count: int) -> list[datetime]:
-        """When it is due next, if nobody pauses it; fewer where so many never come."""
+    async def upcoming(self, schedule: Schedule, *, count: int) -> list[datetime]:
+        """When it is due next, or would be if it were resumed now."""
         cron = Cron(schedule.cron, schedule.time_zone)
-        return [schedule.next_due, *islice(cron.due_after(schedule.next_due), count - 1)]
+        if not schedule.is_paused:
+            return [schedule.next_due, *islice(cron.due_after(schedule.next_due), count - 1)]
+        async with self._database.transaction() as connection:
+            at = await self._store.now(connection)
+        return list(islice(cron.due_after(at), count))
 
     async def pause(self, id_or_name: str) -> Schedule:
         """Launch nothing more by itself, not even what is held back. Pausing it again changes nothing."""

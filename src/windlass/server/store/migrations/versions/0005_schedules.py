@@ -12,7 +12,7 @@ STATEMENTS = (
         id           uuid PRIMARY KEY,
         name         text NOT NULL UNIQUE,
         definition   text NOT NULL,
-        arguments    jsonb NOT NULL,
+        arguments    json NOT NULL,
         source_id    uuid REFERENCES source ON DELETE CASCADE,
         cron         text NOT NULL,
         time_zone    text NOT NULL,
