@@ -39,7 +39,6 @@ _COLUMNS = (
     "modified",
 )
 _FIRINGS_SHOWN = 10
-_ACCOUNTS, _ENTITLEMENTS = "Cloud Account Aggregation", "Cloud Group Aggregation"
 
 
 @click.group()
@@ -117,6 +116,7 @@ def create(
       windlass schedule create sweep --cron "*/15 8-18 * * MON-FRI" \\
         --definition "Room Sweep" --argument floor=3 --missed skip
     """
+    from windlass.server.model.definition import ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION
     from windlass.server.model.schedule import Missed, Overlap
 
     if definition is not None and entitlements:
@@ -134,7 +134,7 @@ def create(
         database_url,
         lambda schedules: schedules.create(
             name,
-            definition or (_ENTITLEMENTS if entitlements else _ACCOUNTS),
+            definition or (ENTITLEMENT_AGGREGATION if entitlements else ACCOUNT_AGGREGATION).unique_name,
             cron,
             time_zone=time_zone,
             source=source,
