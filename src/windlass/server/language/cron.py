@@ -6,7 +6,7 @@ happens when clocks change is the library's to decide and ours to promise: see d
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
@@ -57,12 +57,15 @@ class Cron:
 
 
 def _zone(name: str) -> ZoneInfo:
-    if name == _LOCAL or name not in available_timezones():
-        raise InvalidRequest(
-            "The time zone is {given}, which is not known; it must be one such as Europe/Berlin or UTC.",
-            given=shown(name),
-        )
-    return ZoneInfo(name)
+    try:
+        if name != _LOCAL:
+            return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # What is no file, no path, or no time zone's.
+        pass
+    raise InvalidRequest(
+        "The time zone is {given}, which is not known; it must be one such as Europe/Berlin or UTC.",
+        given=shown(name),
+    )
 
 
 def _checked(given: str) -> str:
