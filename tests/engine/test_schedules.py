@@ -111,7 +111,7 @@ async def test_a_due_time_that_was_dealt_with_is_passed_over_even_when_it_comes_
 
     await application.scheduler.launch_due()
 
-    assert len(await nightly.tasks()) == 1
+    assert await application.database.fetch_value("SELECT count(*) FROM task") == 1
     assert (await nightly.row()).next_due > fired.due
 
 

@@ -114,7 +114,9 @@ def test_what_is_wrong_with_an_expression_is_said(expression, words):
         Cron(expression, "UTC")
 
 
-@pytest.mark.parametrize("name", ["Europe/Nowhere", "", "localtime", "../../etc/passwd", "Europe", "CEST\x00", "\udce9", "/etc/localtime", "tzdata.zi"])
+@pytest.mark.parametrize(
+    "name", ["Europe/Nowhere", "", "localtime", "../../etc/passwd", "Europe", "CEST\x00", "\udce9", "/UTC", "tzdata.zi"]
+)
 def test_an_unknown_time_zone_is_refused(name):
     with pytest.raises(InvalidRequest, match="time zone"):
         Cron("0 2 * * *", name)
