@@ -90,6 +90,8 @@ async def test_a_deleted_schedule_is_gone_and_noted(application, plan):
     assert await application.database.fetch_value("SELECT count(*) FROM schedule_firing") == 0
     ((_, subject, before, _),) = await noted(application, "schedule.deleted")
     assert (subject, before["name"], before["cron"]) == (nightly.id, "nightly", NEVER_MIND)
+    ((_, subject, _, after),) = await noted(application, "schedule.created")
+    assert (subject, after) == (nightly.id, before)
 
 
 async def test_upcoming_due_times_of_a_paused_schedule_are_those_it_would_have(application, plan):

@@ -59,6 +59,14 @@ def test_a_fixed_time_is_not_due_again_in_the_second_of_two_equal_hours():
     assert found == datetime(2026, 10, 26, 2, 30, tzinfo=BERLIN)
 
 
+def test_where_the_clocks_leave_midnight_out_an_interval_begins_with_what_they_show_instead():
+    before = datetime(2020, 3, 28, 20, tzinfo=UTC)  # In Beirut 23:59 of that day is followed by 01:00.
+
+    found = Cron("0 */2 * * SUN", "Asia/Beirut").next_after(before)
+
+    assert found == datetime(2020, 3, 29, 2, tzinfo=ZoneInfo("Asia/Beirut"))
+
+
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [

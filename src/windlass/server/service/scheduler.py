@@ -13,7 +13,7 @@ import msgspec
 
 from windlass.server.errors import DatabaseUnavailable, RequestRefused
 from windlass.server.language.cron import Cron
-from windlass.server.model.actor import act_as, acting
+from windlass.server.model.actor import THE_SERVER, act_as
 from windlass.server.model.definition import ExecutionType
 from windlass.server.model.schedule import LAUNCHER, Fate, Firing, Missed, Overlap, Schedule
 from windlass.server.model.task import TaskType
@@ -61,7 +61,7 @@ class Scheduler:
 
     async def run(self) -> None:
         """Launch what is due until cancelled. Any number of nodes may do so at once."""
-        act_as(msgspec.structs.replace(acting(), name=LAUNCHER))
+        act_as(msgspec.structs.replace(THE_SERVER, name=LAUNCHER))
         while True:
             pause_s = _INTERVAL_S
             try:
