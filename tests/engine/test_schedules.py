@@ -84,6 +84,7 @@ async def test_a_node_launches_by_itself_within_a_second_or_two(application, pla
     assert {each.fate for each in rest} == {Fate.SKIPPED}
     created = (await seconds.tasks())[0].created
     assert timedelta() <= created - launched.due < timedelta(seconds=5)
+    assert {actor for actor, *_ in await noted(application, "schedule.skipped")} == {"Scheduler"}
 
 
 async def test_any_number_of_nodes_launch_each_due_time_once(application, plan):
