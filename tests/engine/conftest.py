@@ -6,6 +6,7 @@ from contextlib import suppress
 import psutil
 import pytest
 from tests.engine import jobs
+from tests.engine.plans import NEVER_MIND, Planner
 from tests.store.examples import insert, row_of, task_of, until
 from tests.store.shared_database import database_url, module_database_url
 
@@ -139,3 +140,13 @@ def job_process():
         return found
 
     return find
+
+
+@pytest.fixture
+def plan(application):
+    """Makes a schedule."""
+
+    async def plan(name="nightly", definition="Night Job", cron=NEVER_MIND, **how):
+        return Planner(application, await application.schedules.create(name, definition, cron, **how))
+
+    return plan

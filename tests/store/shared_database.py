@@ -15,6 +15,7 @@ SET session_replication_role = replica;  -- The audit trail's trigger would refu
 DELETE FROM audit;
 SET session_replication_role = origin;
 DELETE FROM task;
+DELETE FROM schedule;
 DELETE FROM source;
 DELETE FROM client;
 DELETE FROM tenant_user;

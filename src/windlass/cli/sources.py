@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from windlass.cli.exits import ExitStatus
     from windlass.client import Client, LoadTask
     from windlass.client.launches import OnProgress
+    from windlass.server.app import Application
     from windlass.server.model.source import Source
     from windlass.server.service.sources import Sources
 
@@ -43,12 +44,18 @@ def source() -> None:
 @click.argument("name")
 @click.option("--connector", required=True, help="unix (this machine's own accounts) or delimited (files).")
 @settings_options
+@click.option(
+    "--schedule", "cron", metavar="CRON", help="When to aggregate its accounts: makes a schedule of the same name."
+)
+@click.option("--time-zone", default="UTC", show_default=True, metavar="ZONE", help="Whose clocks --schedule means.")
 @output_options(on_pipe="table")
 @database_options
 def create(
     name: str,
     connector: str,
     given: GivenSettings,
+    cron: str | None,
+    time_zone: str,
     output: str,
     data_dir: Path | None,
     database_url: str | None,
@@ -62,17 +69,34 @@ def create(
         --setting id_column=employee_id
       windlass source create Payroll --connector delimited \\
         --setting id_column=id --setting 'delimiter=;' \\
-        --setting encoding=latin-1 --setting path=/data/payroll.csv
+        --setting encoding=latin-1 --setting path=/data/payroll.csv \\
+        --schedule "0 2 * * *" --time-zone Europe/Berlin
       windlass source create People --connector delimited \\
         --setting id_column=id --secret token \\
         --setting url=https://hr.example/people.csv
     """
+    from windlass.cli.backend import on_application, settings_of
     from windlass.server.connectors import connect
+    from windlass.server.errors import RequestRefused
+    from windlass.server.model.definition import ACCOUNT_AGGREGATION
     from windlass.server.model.source import Kind
 
     given.check(connector)
     settings = given.values()
-    made = _use(data_dir, database_url, lambda sources: sources.create(name, connector, settings))
+
+    async def use(application: "Application") -> "Source":
+        made = await application.sources.create(name, connector, settings)
+        if cron is not None:
+            try:
+                await application.schedules.create(
+                    name, ACCOUNT_AGGREGATION.unique_name, cron, time_zone=time_zone, source=made.id
+                )
+            except RequestRefused:  # Both or none of them.
+                await application.sources.delete(made.id)
+                raise
+        return made
+
+    made = on_application(settings_of(data_dir, database_url), use)
 
     def show(made: "Source") -> None:
         needs_file = connect(made.connector, made.settings).needs_upload(Kind.ACCOUNT)

@@ -32,6 +32,8 @@ from windlass.server.service.rate_limit import FailureLimit, RequestLimit
 from windlass.server.service.refusals import Refusals
 from windlass.server.service.retention import Retention
 from windlass.server.service.samples import Samples
+from windlass.server.service.scheduler import Scheduler
+from windlass.server.service.schedules import Schedules
 from windlass.server.service.sealing import Sealing
 from windlass.server.service.signing_keys import SigningKeys
 from windlass.server.service.sources import Sources
@@ -48,6 +50,7 @@ from windlass.server.store.keys import KeyStore
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.permits import PermitStore
 from windlass.server.store.revocations import RevocationStore
+from windlass.server.store.schedules import ScheduleStore
 from windlass.server.store.signing_keys import SigningKeyStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
@@ -85,7 +88,8 @@ class Application:
         self.following = Following(self.task_store, self.changes)
         tokens.refusals.listen(lambda: self.following.check_callers(tokens.check))
         self.tasks = TaskService(self.task_store, self.lease_store, self.following)
-        self.retention = Retention(database, self.task_store)
+        self.schedule_store = ScheduleStore(database, retention_days=settings.retention_days)
+        self.retention = Retention(database, self.task_store, self.schedule_store)
         self.definitions = Definitions(self.definition_store)
         self.launches = Launches(database, self.task_store, self.source_store, self.definition_store, self.changes)
         self.executions = Executions(
@@ -97,6 +101,8 @@ class Application:
             self.changes,
             services=settings.execution_services,
         )
+        self.scheduler = Scheduler(database, self.schedule_store, self.executions, self.tasks, self.changes)
+        self.schedules = Schedules(database, self.schedule_store, self.source_store, self.executions, self.scheduler)
         self.samples = Samples(database, self.task_store)
         self.audit = AuditTrail(AuditStore(database))
 
@@ -135,8 +141,9 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
 
 @asynccontextmanager
 async def _upkeep(application: Application) -> AsyncIterator[None]:
-    """What every process that changes tasks does beside its work: tells of changes, deletes what is too old."""
-    keeping = [asyncio.create_task(application.changes.run()), asyncio.create_task(application.retention.run())]
+    """What every node does beside its work: tells of changes, deletes what is too old, launches what is due."""
+    parts = (application.changes, application.retention, application.scheduler)
+    keeping = [asyncio.create_task(part.run()) for part in parts]
     try:
         yield
     finally:
