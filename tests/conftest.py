@@ -22,6 +22,7 @@ from windlass.server.config import Settings
 from windlass.server.model.actor import THE_SERVER, act_as
 from windlass.server.model.principal import ALL_SCOPES, UserLevel
 from windlass.server.store import embedded
+from windlass.server.store.leases import LEASE
 
 # Where tests run side by side, their processes ignore Ctrl-C, and whatever a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -62,6 +63,17 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
     """A fresh, migrated database."""
     async with fresh_database(postgres_url) as url:
         yield url
+
+
+@pytest.fixture
+async def settled_database(database_url: str) -> None:
+    """PostgreSQL has run for longer than a lease, so that nothing that is lost is put down to its start."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        while not await connection.fetchval("SELECT pg_postmaster_start_time() + $1 < now()", LEASE):
+            await asyncio.sleep(0.2)
+    finally:
+        await connection.close()
 
 
 async def execute(url: str, statement: str) -> None:
