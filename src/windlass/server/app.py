@@ -7,7 +7,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
@@ -19,6 +19,8 @@ from windlass.server.config import Settings
 from windlass.server.engine import queue
 from windlass.server.engine.worker import Worker
 from windlass.server.errors import ConfigurationError, WindlassError
+from windlass.server.jobs.brought import Brought
+from windlass.server.jobs.brought import find as find_brought
 from windlass.server.model.definition import BUILT_IN
 from windlass.server.service.clients import Clients
 from windlass.server.service.definitions import Definitions
@@ -71,6 +73,7 @@ class Application:
         self.retention = Retention(database, self.task_store)
         self.definitions = Definitions(self.definition_store)
         self.launches = Launches(database, self.task_store, self.source_store, self.definition_store, self.changes)
+        self.brought: dict[str, Brought] = {}
         self.executions = Executions(
             database,
             self.task_store,
@@ -79,6 +82,7 @@ class Application:
             self.launches,
             self.changes,
             services=settings.execution_services,
+            brought=self.brought,
         )
         self.samples = Samples(database, self.task_store)
 
@@ -90,9 +94,16 @@ class Application:
             leases=self.lease_store,
             changes=self.changes,
             sources=self.source_store,
-            definitions=BUILT_IN,
+            definitions=BUILT_IN | {name: each.definition for name, each in self.brought.items()},
             slots=slots,
         )
+
+    async def adopt(self, brought: Mapping[str, Brought]) -> None:
+        """Take up the tasks that packages bring, and tell the other nodes of them."""
+        for name, each in brought.items():
+            async with self.database.transaction() as connection:
+                await self.definition_store.declare(connection, each.definition.summary)
+            self.brought[name] = each
 
 
 @asynccontextmanager
@@ -194,6 +205,7 @@ async def serve(
     connections_at_most = max(1, min(settings.connections, files - _FILES_BESIDE))
     with _listen(host, port) as listening:
         async with opened(settings, name="windlass serve") as application, _upkeep(application):
+            await application.adopt(find_brought())
             await _serve(
                 application,
                 listening,
@@ -277,6 +289,7 @@ async def work(settings: Settings, *, slots: int | None, on_ready: Callable[[], 
     async with opened(settings, name="windlass worker") as application, _upkeep(application):
         stop = asyncio.Event()
         _stop_on_signals(stop)
+        await application.adopt(find_brought())
         on_ready()
         await application.worker(slots=slots).run(stop)
 

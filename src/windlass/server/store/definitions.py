@@ -11,6 +11,7 @@ import msgspec
 from windlass.server.errors import NotFound, shown
 from windlass.server.model.definition import type_of
 from windlass.server.model.task import DefinitionSummary, new_id, now, uuid_of
+from windlass.server.store import audit
 from windlass.server.store.database import Connection, Database, Row
 
 _COLUMNS = "id, unique_name, description, parent_name, executor, arguments"
@@ -31,6 +32,15 @@ _BY_NAME = f"SELECT * FROM ({_ALL}) AS definition WHERE unique_name = $2"
 _INSERT = f"""
 INSERT INTO task_definition ({_COLUMNS}, created, modified) VALUES ($1, $2, $3, $4, $5, $6, now(), now())
 ON CONFLICT (unique_name) DO NOTHING
+RETURNING id
+"""
+# Written anew only where it differs, so that many nodes that start find nothing to do.
+_DECLARE = f"""
+INSERT INTO task_definition AS known ({_COLUMNS}, created, modified) VALUES ($1, $2, $3, $4, $5, $6, now(), now())
+ON CONFLICT (unique_name) DO UPDATE
+SET description = excluded.description, executor = excluded.executor, arguments = excluded.arguments, modified = now()
+WHERE (known.description, known.executor, known.arguments::text)
+      IS DISTINCT FROM (excluded.description, excluded.executor, excluded.arguments::text)
 RETURNING id
 """
 _READ_TO_CHANGE = f"SELECT {_COLUMNS} FROM task_definition WHERE id = $1 FOR UPDATE"
@@ -79,6 +89,18 @@ class DefinitionStore:
         if await connection.fetch(_INSERT, *_values(made)):
             return made
         return _definition((await self._fetch(connection, _BY_NAME, unique_name))[0])
+
+    async def declare(self, connection: Connection, definition: DefinitionSummary) -> None:
+        """Make the definition of that name what it says, but for the id and the parent of one that is there already."""
+        before = await self.find(definition.unique_name, connection)
+        if (row := await connection.fetchrow(_DECLARE, *_values(definition))) is not None:
+            await audit.note(
+                connection,
+                "definition.declared",
+                row["id"].hex,
+                before=None if before is None else msgspec.to_builtins(before),
+                after=msgspec.to_builtins(definition),
+            )
 
     async def page(self, *, limit: int, offset: int) -> list[DefinitionSummary]:
         """The definitions of one page, by name."""

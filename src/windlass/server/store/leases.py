@@ -3,7 +3,7 @@
 A lease's times are the database's, so that no node's clock matters to it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -31,6 +31,13 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int
     arguments: Mapping[str, object]
     checkpoint: str | None
+
+
+class Declined(msgspec.Struct, frozen=True):
+    """A task that may be started, but not by this worker. epoch: as it stands."""
+
+    task: Task
+    epoch: int
 
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,15 +110,27 @@ class LeaseStore:
         self._codec = codec
         self._changes = changes
 
-    async def start(self, task_id: str, node: int) -> Lease | None:
-        """Take the task up for `node`; None where it ended, was cancelled or is another's."""
+    async def start(
+        self,
+        task_id: str,
+        node: int,
+        *,
+        can_run: Callable[[Task, Mapping[str, object]], bool] = lambda task, arguments: True,
+    ) -> Lease | Declined | None:
+        """Take the task up for `node`; None where it ended, was cancelled or is another's.
+
+        can_run: says of the task and its arguments whether `node` can do it; Declined, and nothing written, if not.
+        """
         uuid = UUID(task_id)
         while True:
             rows = await self._database.fetch(sql.STARTABLE, uuid)
             if not rows:
                 return None
             row = rows[0]
-            task = started(self._codec.decode(row["document"]), now())
+            waiting = self._codec.decode(row["document"])
+            if not can_run(waiting, row["arguments"]):
+                return Declined(waiting, row["epoch"])
+            task = started(waiting, now())
             written = await self._database.write(
                 sql.START,
                 uuid,
