@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import re
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,8 +46,7 @@ def perform(task: Task[Any, Any], context: Context, given: Mapping[str, object])
         return _failed(context, "task_fault_passing", text, is_passing=True, error=error)
     except (Exception, SystemExit) as error:
         context.logger.error("its function failed", exc_info=True)
-        last_line = traceback.format_exception_only(error)[-1].strip()
-        return _failed(context, "job_failed", f"The job failed: {last_line}", error=error)
+        return _failed(context, "job_failed", f"The job failed: {type(error).__name__}: {error}", error=error)
     kinds = {note.type for note in context.notes}
     status = CompletionStatus.SUCCESS
     if MessageType.ERROR in kinds:

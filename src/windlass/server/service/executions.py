@@ -125,7 +125,7 @@ class Executions:
     async def _run_brought(
         self, definition: DefinitionSummary, max_attempts: int, invocation: Invocation, launcher: str
     ) -> Task:
-        """Start a task that a package brings; where this node lacks that package, the job alone checks the arguments."""
+        """Start a task that a package brings; where this node lacks it, the job alone checks the arguments."""
         brought = self._brought.get(definition.unique_name)
         arguments = (
             {alias_of(name): value for name, value in invocation.arguments.items()}
