@@ -1,17 +1,18 @@
 """Tasks of a package, run by workers: arguments, results, messages, faults, cancelling, and what outlives a worker."""
 
 import logging
-import os
-import signal
+import multiprocessing
 import time
 
-import psutil
+import asyncpg
 import pytest
-from tests.engine.conftest import job_processes
 from tests.store.examples import until
 
 from windlass.server import app
 from windlass.server.engine import worker
+from windlass.server.engine.process import Job, JobSpec
+from windlass.server.errors import Fenced
+from windlass.server.jobs import own_task
 
 
 async def test_a_task_reads_a_source_page_by_page_and_its_result_is_told(runner, work, source):
@@ -135,25 +136,28 @@ async def test_a_checkpoint_outlives_the_worker_and_another_one_goes_on_from_it(
     assert trace.read_text().split("\n")[:-1] == [f"{1 if step <= 5 else 2} {step}" for step in range(1, 11)]
 
 
-async def test_a_worker_that_was_frozen_saves_no_checkpoint_afterwards(runner, work, tmp_path):
-    work()
-    trace, go = tmp_path / "trace", tmp_path / "go"
-    task_id = await runner.start("Example Resumed", steps=4, trace=str(trace), go=str(go))
-    await runner.until(task_id, lambda status: status["progress"] == "2 of 4")
-    (job,) = job_processes()
-    os.kill(job.pid, signal.SIGSTOP)
-
-    # Another writer takes the task over while this one sleeps.
-    await runner.application.database.write(
-        "UPDATE task SET epoch = epoch + 1, checkpoint = '3', completion_status = 'SUCCESS', completed = now()"
-        " WHERE id = $1::text::uuid",
-        task_id,
+async def test_a_checkpoint_is_refused_once_the_task_is_another_workers(runner, database_url, tmp_path):
+    arguments = {"steps": 4, "trace": str(tmp_path / "trace"), "go": str(tmp_path)}
+    task_id = await runner.start("Example Resumed", **arguments)
+    spec = JobSpec(
+        job="windlass.server.jobs.own_task:run",
+        function="own_example:resumed",
+        database_url=database_url,
+        task_id=task_id,
+        epoch=7,
+        source=None,
+        arguments={"arguments": arguments},
+        checkpoint=None,
     )
-    go.touch()
-    os.kill(job.pid, signal.SIGCONT)
+    ours, theirs = multiprocessing.Pipe()
+    connection = await asyncpg.connect(database_url)
 
-    await until(lambda: not job.is_running() or job.status() == psutil.STATUS_ZOMBIE)
-    assert (await runner.row(task_id))["checkpoint"] == "3"
+    with ours, theirs, pytest.raises(Fenced):
+        await own_task.run(Job(spec, connection, theirs))
+
+    await connection.close()
+    assert (await runner.row(task_id))["checkpoint"] is None
+    assert (tmp_path / "trace").read_text() == "1 1\n"
 
 
 async def test_arguments_are_checked_in_the_job_too(runner, work):

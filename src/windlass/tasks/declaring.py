@@ -65,8 +65,8 @@ class Parameter(msgspec.Struct, frozen=True):
 
     @property
     def expected(self) -> str:
-        """Its type, as Python writes it."""
-        return inspect.formatannotation(self.type)
+        """Its type, as a function's author writes it."""
+        return re.sub(r"\b(?:typing|msgspec|datetime|uuid)\.", "", inspect.formatannotation(self.type))
 
     @property
     def summary(self) -> str:
@@ -195,7 +195,7 @@ def _parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:
         if parameter.name.startswith("_") or alias in found:
             raise TypeError(f"{where} cannot be told from others; callers would know it as {alias!r}.")
         try:
-            msgspec.json.Decoder(types[parameter.name])
+            msgspec.json.schema(types[parameter.name])  # It knows all types that JSON can bring, and no other.
             msgspec.json.encode(None if parameter.default is _REQUIRED else parameter.default)
         except (TypeError, ValueError) as error:
             raise TypeError(f"{where} is nothing that JSON can bring: {error}") from error
