@@ -62,6 +62,9 @@ class Environment(Protocol):
     def is_cancelled(self) -> bool:
         """The task was asked to stop."""
 
+    def pause(self, seconds: float) -> None:
+        """Wait, until the task is asked to stop at most."""
+
     def report(self, text: str, percent: int) -> None:
         """Say how far it is."""
 
@@ -127,6 +130,11 @@ class Context:
         """Raise Cancelled where the task was asked to stop."""
         if self.is_cancelled:
             raise Cancelled
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raises Cancelled at once where the task is asked to stop meanwhile."""
+        self._environment.pause(seconds)
+        self.check_cancelled()
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
         """Say how far it is, as often as you like; raises Cancelled where the task was asked to stop.

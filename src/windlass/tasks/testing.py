@@ -101,6 +101,9 @@ class _Environment:
             return False
         return self._looks_left == 0
 
+    def pause(self, seconds: float) -> None:
+        pass  # Nobody wants to wait for a test.
+
     def report(self, text: str, percent: int) -> None:
         self.reports.append((text, percent))
 

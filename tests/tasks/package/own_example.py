@@ -5,13 +5,14 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from windlass.tasks import Context, PassingFault, task
+from windlass.tasks import Cancelled, Context, PassingFault, task
 
 
 @task("Example Count", description="Counts accounts.", max_attempts=5)
@@ -69,7 +70,8 @@ def patient(context: Context, *, seen: str) -> None:
     """Waits until it is cancelled, and writes down when it saw that."""
     context.progress(0, text="Waiting")
     while not context.is_cancelled:
-        time.sleep(0.005)
+        with suppress(Cancelled):
+            context.pause(60)
     Path(seen).write_text(repr(time.monotonic()))
     context.check_cancelled()
 

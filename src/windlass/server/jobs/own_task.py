@@ -69,6 +69,9 @@ class _Environment:
     def is_cancelled(self) -> bool:
         return self._stop.is_set()
 
+    def pause(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+
     def report(self, text: str, percent: int) -> None:
         self._report = text, percent
 
