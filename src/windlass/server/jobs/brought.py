@@ -97,5 +97,5 @@ def _definition(task: Task[..., Any], function: str) -> TaskDefinition:
         job=_JOB,
         max_attempts=task.max_attempts,
         function=function,
-        arguments={parameter.alias: parameter.summary for parameter in task.parameters},
+        arguments=tuple((parameter.alias, parameter.summary) for parameter in task.parameters),
     )

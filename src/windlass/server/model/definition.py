@@ -5,7 +5,6 @@ a program outside or a service does theirs. Which of them there are is the store
 """
 
 import re
-from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -17,7 +16,7 @@ class TaskDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of task with code of its own.
 
     job: where its code stands, as `module:function`; function: of one that a package brings, what that code runs;
-    arguments: what it takes, for readers; max_attempts: how often it may be started.
+    arguments: the names of what it takes, each with what it is, for readers; max_attempts: how often it may be started.
     """
 
     id: str
@@ -27,7 +26,7 @@ class TaskDefinition(msgspec.Struct, frozen=True, kw_only=True):
     job: str
     max_attempts: int = 3
     function: str | None = None
-    arguments: Mapping[str, object] = {}
+    arguments: tuple[tuple[str, str], ...] = ()
 
     @property
     def summary(self) -> DefinitionSummary:
@@ -38,7 +37,7 @@ class TaskDefinition(msgspec.Struct, frozen=True, kw_only=True):
             description=self.description,
             parent_name=self.unique_name,
             executor=self.executor,
-            arguments=self.arguments,
+            arguments=dict(self.arguments),
         )
 
 
