@@ -90,6 +90,7 @@ async def test_readers_see_what_was_raised_and_the_log_has_the_traceback_without
     assert (ended["completionStatus"], message["key"]) == ("ERROR", "job_failed")
     assert message["localizedText"]["message"].startswith("The job failed: ValueError: ")
     assert "Traceback" not in str(ended)
+    assert "hunter2" not in str(ended)
     log = process.log.read_text()
     assert f"task {ended['id']}: its function failed\nTraceback" in log
     assert "hunter2" not in log

@@ -134,6 +134,20 @@ def test_of_many_messages_the_first_are_kept_and_the_gravest_decides(gravest):
     assert len(outcome.messages[0].text) == 1_000
 
 
+def test_whatever_is_said_can_be_kept():
+    @task("Babbles")
+    def babbles(context: Context) -> None:
+        context.progress(1, text="half \ud800")
+        context.warn("half \ud800", key="\ud800")
+        raise ValueError("half \ud800" * 1_000)
+
+    outcome = run(babbles)
+
+    said = [text for note in outcome.messages for text in (note.key, note.text)] + [outcome.reports[0][0]]
+    assert [text for text in said if len(text) > 1_000 or not text.isprintable()] == []
+    assert outcome.messages[-1].text.startswith("The job failed: ValueError: half")
+
+
 @pytest.mark.parametrize(("given", "report"), [
     ((1, 4), ("1 of 4", 25)), ((1_000,), ("1,000", 0)), ((5, 4), ("5 of 4", 100)), ((-1, 4), ("-1 of 4", 0)),
     ((0, 0), ("0 of 0", 0)), ((0.5, 1.0, "Half"), ("Half", 50)),

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, MutableMapping
+from threading import Lock
 from typing import Any, Literal, Protocol, TypeVar, overload
 
 import msgspec
@@ -114,6 +115,7 @@ class Context:
         self._environment = environment
         self._notes: list[Note] = []
         self._left_out = 0
+        self._turn = Lock()
         self.task_id = environment.task_id
         self.attempt = environment.attempt
         self.checkpoint = Checkpoint(environment)
@@ -144,7 +146,7 @@ class Context:
         self.check_cancelled()
         counted = f"{done:,}" if total is None else f"{done:,} of {total:,}"
         percent = int(100 * done / total) if total else 0
-        self._environment.report(_shortened(text) or counted, min(100, max(0, percent)))
+        self._environment.report(kept(text) or counted, min(100, max(0, percent)))
 
     def info(self, text: str, *, key: str = "task_message") -> None:
         """Leave a message with the task. key: for programs, which compare it."""
@@ -183,13 +185,14 @@ class Context:
         return (*self._notes[: MESSAGES_AT_MOST - 1], Note(grave, "task_messages_left_out", text))
 
     def _note(self, type_: MessageType, key: str, text: str) -> None:
-        note = Note(type_, key, _shortened(text))
-        if len(self._notes) < MESSAGES_AT_MOST:
-            self._notes.append(note)
-            return
-        self._left_out += 1
-        if list(MessageType).index(type_) > list(MessageType).index(self._notes[-1].type):
-            self._notes[-1] = note  # The gravest decides how the task ends.
+        note = Note(type_, kept(key), kept(text))
+        with self._turn:
+            if len(self._notes) < MESSAGES_AT_MOST:
+                self._notes.append(note)
+                return
+            self._left_out += 1
+            if list(MessageType).index(type_) > list(MessageType).index(self._notes[-1].type):
+                self._notes[-1] = note  # The gravest decides how the task ends.
 
     def _records(self, kind: Kind, source_id: str, after: str) -> Iterator[Record]:
         self._environment.source(source_id)
@@ -212,5 +215,7 @@ class _Logger(logging.LoggerAdapter[logging.Logger]):
         return f"task {self.extra['task']}: {msg}", kwargs
 
 
-def _shortened(text: str) -> str:
+def kept(text: str) -> str:
+    """The text as a task can keep it: not without end, and whole characters only, which names of files may lack."""
+    text = text.encode(errors="backslashreplace").decode()
     return text if len(text) <= _TEXT_AT_MOST else f"{text[: _TEXT_AT_MOST - 1]}…"

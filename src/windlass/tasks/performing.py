@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from windlass.client.models import CompletionStatus, MessageType
-from windlass.tasks.context import Cancelled, Context, Note, PassingFault
+from windlass.tasks.context import Cancelled, Context, Note, PassingFault, kept
 from windlass.tasks.declaring import Task, WrongArgument
 
 RESULT_BYTES_AT_MOST = 1 << 20
@@ -65,7 +65,7 @@ def label_of(name: str) -> str:
 def _failed(
     context: Context, key: str, text: str, *, is_passing: bool = False, error: BaseException | None = None
 ) -> Ending:
-    note = Note(MessageType.ERROR, key, text)
+    note = Note(MessageType.ERROR, key, kept(text))
     return Ending(status=CompletionStatus.ERROR, messages=(*context.notes, note), is_passing=is_passing, error=error)
 
 

@@ -14,7 +14,7 @@ from windlass.server.jobs import brought
 from windlass.server.jobs.context import JobContext
 from windlass.server.model.source import Kind as SourceKind
 from windlass.server.model.task import CANCELLED, CompletionStatus, Message, MessageType, Outcome, ReturnDetail
-from windlass.server.redaction import RedactingFormatter
+from windlass.server.redaction import RedactingFormatter, redacted
 from windlass.server.store import checkpoints, records
 from windlass.tasks.context import PAGE_ROWS, Cancelled, Context, Kind, PassingFault, Record, Source, UnknownSource
 from windlass.tasks.performing import Ending, label_of, perform
@@ -113,7 +113,11 @@ class _Environment:
 
 
 def _outcome(ending: Ending) -> Outcome:
-    messages = tuple(Message(MessageType(note.type), note.key, note.text) for note in ending.messages)
+    # What was raised may come from a library, and say more than readers of the task should know.
+    messages = tuple(
+        Message(MessageType(note.type), note.key, redacted(note.text) if note.key == "job_failed" else note.text)
+        for note in ending.messages
+    )
     status = CompletionStatus(ending.status)
     if status is CompletionStatus.TERMINATED:
         messages = (*messages, CANCELLED)
