@@ -64,6 +64,7 @@ NOT_RUN = {
         "windlass serve",
         "export SAIL_BASE_URL=http://127.0.0.1:8080",
     ],
+    "docs/tutorial/your-own-task.md": ["pip install -e ."],
     "docs/explanation/performance.md": ["make bench"],
     "docs/how-to/aggregate-delimited-files.md": [],
     "docs/how-to/audit.md": ["psql \"$WINDLASS_DATABASE_URL\" <<'END'"],

@@ -171,8 +171,8 @@ async def test_a_worker_that_is_told_to_stop_as_a_task_starts_lets_go_of_it(work
     started, go_on = asyncio.Event(), asyncio.Event()
     start = application.lease_store.start
 
-    async def start_slowly(*args):
-        lease = await start(*args)
+    async def start_slowly(*args, **how):
+        lease = await start(*args, **how)
         started.set()
         await go_on.wait()
         return lease

@@ -7,7 +7,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import uvicorn
@@ -19,6 +19,8 @@ from windlass.server.config import Settings
 from windlass.server.engine import queue
 from windlass.server.engine.worker import Worker
 from windlass.server.errors import ConfigurationError, WindlassError
+from windlass.server.jobs.brought import Brought
+from windlass.server.jobs.brought import find as find_brought
 from windlass.server.model.definition import BUILT_IN
 from windlass.server.service import fixed_clients
 from windlass.server.service.audit import AuditTrail
@@ -92,6 +94,7 @@ class Application:
         self.retention = Retention(database, self.task_store, self.schedule_store)
         self.definitions = Definitions(self.definition_store)
         self.launches = Launches(database, self.task_store, self.source_store, self.definition_store, self.changes)
+        self.brought: dict[str, Brought] = {}
         self.executions = Executions(
             database,
             self.task_store,
@@ -100,6 +103,7 @@ class Application:
             self.launches,
             self.changes,
             services=settings.execution_services,
+            brought=self.brought,
         )
         self.scheduler = Scheduler(database, self.schedule_store, self.executions, self.tasks, self.changes)
         self.schedules = Schedules(database, self.schedule_store, self.source_store, self.executions, self.scheduler)
@@ -114,9 +118,16 @@ class Application:
             leases=self.lease_store,
             changes=self.changes,
             open_source=self.sources.opened,
-            definitions=BUILT_IN,
+            definitions=BUILT_IN | {name: each.definition for name, each in self.brought.items()},
             slots=slots,
         )
+
+    async def adopt(self, brought: Mapping[str, Brought]) -> None:
+        """Take up the tasks that packages bring, and tell the other nodes of them."""
+        for name, each in brought.items():
+            async with self.database.transaction() as connection:
+                await self.definition_store.declare(connection, each.definition.summary)
+            self.brought[name] = each
 
 
 @asynccontextmanager
@@ -222,6 +233,7 @@ async def serve(
     with _listen(host, port) as listening:
         async with opened(settings, name="windlass serve") as application, _upkeep(application):
             await fixed_clients.apply(fixed, application.clients)
+            await application.adopt(find_brought())
             await _serve(
                 application,
                 listening,
@@ -307,6 +319,7 @@ async def work(settings: Settings, *, slots: int | None, on_ready: Callable[[], 
     async with opened(settings, name="windlass worker") as application, _upkeep(application):
         stop = asyncio.Event()
         _stop_on_signals(stop)
+        await application.adopt(find_brought())
         on_ready()
         await application.worker(slots=slots).run(stop)
 

@@ -12,6 +12,7 @@ _COMMANDS = {
     "update": (f"{_HERE}.single:update", "Change a task."),
     "clear": (f"{_HERE}.ending:clear", "End tasks whatever their work is doing."),
     "cancel": (f"{_HERE}.ending:cancel", "Have tasks stop."),
+    "definitions": (f"{_HERE}.definitions:definitions", "List what can be run, by name."),
     "run": (f"{_HERE}.running:run", "Start a task by its definition."),
     "wait": (f"{_HERE}.running:wait", "Wait until tasks have ended."),
     "watch": (f"{_HERE}.watching:watch", "Watch tasks live."),

@@ -12,6 +12,7 @@ from windlass.cli.exits import ExitStatus, Failure
 from windlass.cli.options import Id, is_id, output_options
 from windlass.cli.pairs import parse_pair
 from windlass.cli.tasks.data import write_tasks
+from windlass.cli.tasks.definitions import all_definitions
 from windlass.cli.tasks.selection import complete_definitions
 from windlass.cli.tasks.single import show_task
 from windlass.client import BadRequest, ClientError, TaskStatus
@@ -47,7 +48,7 @@ def run(
 ) -> ExitStatus:
     """Start a task by its definition.
 
-    NAME-OR-ID is the definition's.
+    NAME-OR-ID is the definition's; `windlass task definitions` lists them.
 
     \b
     Examples:
@@ -80,7 +81,7 @@ def run(
 def _why_unknown(client: "Client", definition: str, *, by_id: bool) -> str | None:
     """What to say where the server has no such definition; None where it has, or does not tell."""
     try:
-        known = _definitions(client)
+        known = {each.id: each.unique_name for each in all_definitions(client)}
     except ClientError:
         return None
     if by_id:
@@ -94,17 +95,6 @@ def _why_unknown(client: "Client", definition: str, *, by_id: bool) -> str | Non
         f'There is no definition "{definition}".{hint} '
         "With --execution-type EVENT it becomes one, for tasks that a program of yours reports on."
     )
-
-
-def _definitions(client: "Client") -> dict[str, str]:
-    """The names of all definitions, by their ids."""
-    found: dict[str, str] = {}
-    while page := client.get_task_definitions(offset=len(found)):
-        before = len(found)
-        found |= {each.id: each.unique_name for each in page}
-        if len(found) == before:
-            break  # A server that begins anew has no more to tell.
-    return found
 
 
 @click.command()

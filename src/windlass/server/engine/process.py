@@ -32,7 +32,7 @@ _STOP = b"stop"
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a job's process is told. job: where its code stands, as `module:function`."""
+    """All that a job's process is told. job: where its code stands, as `module:function`; function: what that runs."""
 
     job: str
     database_url: str
@@ -41,6 +41,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     source: Source | None
     arguments: Mapping[str, object]
     checkpoint: str | None
+    attempt: int = 1
+    function: str | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
@@ -151,6 +153,8 @@ class Job:
     def __init__(self, spec: JobSpec, connection: Connection, pipe: Pipe) -> None:
         self.task_id = spec.task_id
         self.epoch = spec.epoch
+        self.attempt = spec.attempt
+        self.function = spec.function
         self._source = spec.source
         self.arguments = spec.arguments
         self.checkpoint = spec.checkpoint
@@ -164,9 +168,14 @@ class Job:
         assert self._source is not None
         return self._source
 
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """The job should end."""
+        return self._pipe.poll()
+
     def report(self, text: str, percent: int) -> None:
         """Say how far the job is, as often as it likes; raises JobCancelled where it was asked to stop."""
-        if self._pipe.poll():
+        if self.is_asked_to_stop:
             raise JobCancelled
         progress = Progress(text, percent)
         if progress != self._reported:

@@ -32,7 +32,7 @@ from windlass.server.model.task import (
 )
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
-from windlass.server.store.leases import LEASE, Lease, LeaseStore, SignOfLife
+from windlass.server.store.leases import LEASE, Declined, Lease, LeaseStore, SignOfLife
 from windlass.server.store.tasks import TaskStore
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,10 @@ log = logging.getLogger(__name__)
 PROGRESS_INTERVAL_S = 0.25
 WATCH_INTERVAL_S = 0.2
 CANCEL_GRACE_S = 10.0
+SILENT_S = 15.0  # Before a task says that it waits for a worker which has its code.
+_LEFT_AT_LEAST_S, _LEFT_AT_MOST_S = 0.5, 30.0
 _RECONNECT_S = 0.5
+_CALL = "call"
 _SLOTS_AT_LEAST = 2  # The queue's library asks for it.
 
 
@@ -90,6 +93,7 @@ class Worker:
         self._attempts = Attempts(database, tasks, leases, changes)
         self._sweeper = Sweeper(database, leases, self._attempts)
         self._running: dict[str, Running] = {}
+        self._left: set[str] = set()  # The names of definitions that this worker has no code for.
         self._node = 0
         self._is_open = False  # Whether the present session takes up tasks.
 
@@ -136,8 +140,10 @@ class Worker:
     async def _handle(self, task_id: str) -> None:
         """Run one task from start to end; never raises but when cancelled."""
         try:
-            lease = await self._leases.start(task_id, self._node)
-            if lease is not None:
+            lease = await self._leases.start(task_id, self._node, can_run=self._can_run)
+            if isinstance(lease, Declined):
+                await self._leave(lease)
+            elif lease is not None:
                 await self._run(lease)
         except DatabaseUnavailable as error:
             log.warning("task %s: %s", task_id, error)
@@ -146,12 +152,6 @@ class Worker:
 
     async def _run(self, lease: Lease) -> None:
         task = lease.task
-        job = self._job_of(lease)
-        if job is None:
-            text = f"This worker knows no task definition {task.definition.unique_name!r}."
-            message = Message(MessageType.ERROR, "definition_unknown", text)
-            await self._attempts.end(task.id, lease.epoch, CompletionStatus.ERROR, message)
-            return
         try:
             source = await self._source_of(task)
         except NotFound as error:
@@ -166,12 +166,15 @@ class Worker:
             # The session ended while the task was being taken up, too early for its job to be ended with it.
             await self._attempts.hand_back(task.id, lease.epoch, is_counted=False)
             return
+        definition = None if _CALL in lease.arguments else self._definitions[task.definition.unique_name]
         process = JobProcess.start(
             JobSpec(
-                job=job,
+                job=CALL_JOB if definition is None else definition.job,
+                function=None if definition is None else definition.function,
                 database_url=self._database.url,
                 task_id=task.id,
                 epoch=lease.epoch,
+                attempt=lease.attempt,
                 source=source,
                 arguments=lease.arguments,
                 checkpoint=lease.checkpoint,
@@ -186,12 +189,23 @@ class Worker:
             process.kill()
             del self._running[task.id]
 
-    def _job_of(self, lease: Lease) -> str | None:
-        """The code that does the task's work: its definition's own, or that which makes the call it asks for."""
-        definition = self._definitions.get(lease.task.definition.unique_name)
-        if definition is not None:
-            return definition.job
-        return CALL_JOB if "call" in lease.arguments else None
+    def _can_run(self, task: Task, arguments: Mapping[str, object]) -> bool:
+        """The code for the task is here: its definition's own, or that which makes the call it asks for."""
+        return _CALL in arguments or task.definition.unique_name in self._definitions
+
+    async def _leave(self, declined: Declined) -> None:
+        """Leave a task to the workers that have its code; the longer it waits for one, the less often it is offered."""
+        task, name = declined.task, declined.task.definition.unique_name
+        waited_s = (now() - task.created).total_seconds()
+        messages: tuple[Message, ...] = ()
+        if name not in self._left:
+            self._left.add(name)
+            log.warning("task %s: left to others, for this worker has no code for %r", task.id, name)
+        if waited_s > SILENT_S and not any(message.key == "definition_unknown" for message in task.messages):
+            text = f"The workers that were asked have no code for {name!r}. The task waits for one that has."
+            messages = (Message(MessageType.WARN, "definition_unknown", text),)
+        delay_s = min(_LEFT_AT_MOST_S, max(_LEFT_AT_LEAST_S, waited_s / 4))
+        await self._attempts.hand_back(task.id, declined.epoch, *messages, delay_s=delay_s)
 
     async def _source_of(self, task: Task) -> Source | None:
         """The source that the task works on; None where it works on none. Raises as `open_source` does."""

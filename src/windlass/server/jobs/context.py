@@ -11,11 +11,14 @@ class JobContext(Protocol):
     """One attempt at a task, seen from inside the job.
 
     epoch: the lease; every write of effects says it, so that a late writer changes nothing.
-    checkpoint: what an earlier attempt left behind.
+    attempt: which one this is, from 1 on. checkpoint: what an earlier attempt left behind.
+    function: of a task that a package brings, where its function stands.
     """
 
     task_id: str
     epoch: int
+    attempt: int
+    function: str | None
     arguments: Mapping[str, object]
     checkpoint: str | None
     connection: Connection
@@ -23,6 +26,10 @@ class JobContext(Protocol):
     @property
     def source(self) -> Source:
         """What the task works on; only a job whose tasks have a source asks for it."""
+
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """The job should end."""
 
     def report(self, text: str, percent: int) -> None:
         """Say how far the job is, as often as it likes; raises, to be let through, where it was asked to stop.

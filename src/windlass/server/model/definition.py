@@ -1,7 +1,7 @@
 """Task definitions: the kinds of task there are, each with a stable id and name.
 
-Those built in have code that does their work; others come to be by use, and a program outside or a service
-does theirs. Which of them there are is the store's to know.
+Those built in have code that does their work, and so have those that packages bring; others come to be by use, and
+a program outside or a service does theirs. Which of them there are is the store's to know.
 """
 
 import re
@@ -15,7 +15,8 @@ from windlass.server.model.task import DefinitionSummary
 class TaskDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of task with code of its own.
 
-    job: where its code stands, as `module:function`; max_attempts: how often it may be started.
+    job: where its code stands, as `module:function`; function: of one that a package brings, what that code runs;
+    arguments: the names of what it takes, each with what it is, for readers; max_attempts: how often it may be started.
     """
 
     id: str
@@ -24,6 +25,8 @@ class TaskDefinition(msgspec.Struct, frozen=True, kw_only=True):
     executor: str
     job: str
     max_attempts: int = 3
+    function: str | None = None
+    arguments: tuple[tuple[str, str], ...] = ()
 
     @property
     def summary(self) -> DefinitionSummary:
@@ -34,7 +37,7 @@ class TaskDefinition(msgspec.Struct, frozen=True, kw_only=True):
             description=self.description,
             parent_name=self.unique_name,
             executor=self.executor,
-            arguments={},
+            arguments=dict(self.arguments),
         )
 
 
@@ -54,6 +57,20 @@ ENTITLEMENT_AGGREGATION = TaskDefinition(
 )
 
 BUILT_IN = {definition.unique_name: definition for definition in (ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION)}
+
+_BROUGHT = re.compile(r"python:[^?]+\?maxAttempts=(\d{1,4})")
+
+
+def executor_of(function: str, max_attempts: int) -> str:
+    """The executor of a definition that a package brings: by it, nodes without that package know what it is."""
+    return f"python:{function}?maxAttempts={max_attempts}"
+
+
+def attempts_of(executor: str | None) -> int | None:
+    """How often a task of a definition that a package brings may be started; None for any other's executor."""
+    found = _BROUGHT.fullmatch(executor or "")
+    return int(found[1]) if found else None
+
 
 KNOWN_TYPES = frozenset(
     {

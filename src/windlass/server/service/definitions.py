@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from windlass.server.errors import InvalidRequest
+from windlass.server.errors import InvalidRequest, shown
 from windlass.server.language import strict_json
+from windlass.server.model.definition import attempts_of
 from windlass.server.model.task import DefinitionSummary
 from windlass.server.service import names
 from windlass.server.store.definitions import DefinitionStore
@@ -43,10 +44,23 @@ class Definitions:
         Tasks that were launched before keep what they say of it. Raises NotFound, and InvalidRequest where
         what `change` answers cannot be kept.
         """
-        return await self._store.change(definition_id, lambda definition: _checked(change(definition)))
+        return await self._store.change(definition_id, lambda definition: _checked(definition, change(definition)))
 
 
-def _checked(definition: DefinitionSummary) -> DefinitionSummary:
+def _checked(before: DefinitionSummary, definition: DefinitionSummary) -> DefinitionSummary:
+    is_brought = attempts_of(before.executor) is not None
+    if (is_brought or attempts_of(definition.executor) is not None) and definition != msgspec.structs.replace(
+        before, parent_name=definition.parent_name
+    ):
+        if not is_brought:
+            raise InvalidRequest(
+                "executor would be {given}; only a task that a package brings has such a one.",
+                given=shown(definition.executor),
+            )
+        raise InvalidRequest(
+            "The task {name} is brought by a package, and so is what is said of it; its parentName can be changed.",
+            name=shown(before.unique_name),
+        )
     names.checked(definition.parent_name, "parentName")
     # Every task that is launched from now on bears a copy of it, one level down.
     encoded = msgspec.json.encode(definition)

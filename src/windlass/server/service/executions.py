@@ -4,21 +4,25 @@ Source: wire contract §6.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from windlass.server.engine import queue
 from windlass.server.errors import InvalidRequest, NotFound, shown
+from windlass.server.jobs.brought import Brought, stored_arguments
 from windlass.server.model.call import CALL_ATTEMPTS, Call, RestMethod, is_below_base
 from windlass.server.model.definition import (
     ACCOUNT_AGGREGATION,
     BUILT_IN,
     ExecutionType,
     TaskDefinition,
+    attempts_of,
     type_of,
 )
 from windlass.server.model.task import (
+    DefinitionSummary,
     Execution,
     Priority,
     Target,
@@ -34,6 +38,9 @@ from windlass.server.store.database import Connection, Database
 from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
+from windlass.tasks import Task as OwnTask
+from windlass.tasks import WrongArgument
+from windlass.tasks.declaring import alias_of
 
 CALL_TIMEOUT_S = 600.0
 _URL_CHARACTERS_AT_MOST = 8_000
@@ -58,7 +65,10 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Executions:
-    """Starts tasks by their definitions. services: what may be called, name -> base URL."""
+    """Starts tasks by their definitions.
+
+    services: what may be called, name -> base URL; brought: the tasks of the packages that this node has, by name.
+    """
 
     def __init__(
         self,
@@ -70,6 +80,7 @@ class Executions:
         changes: Changes,
         *,
         services: Mapping[str, str],
+        brought: Mapping[str, Brought],
     ) -> None:
         self._database = database
         self._tasks = tasks
@@ -78,6 +89,7 @@ class Executions:
         self._launches = launches
         self._changes = changes
         self._services = services
+        self._brought = brought
 
     async def run(self, invocation: Invocation, launcher: str) -> Task:
         """Start a task.
@@ -99,6 +111,9 @@ class Executions:
         name = await self._name_of(connection, invocation)
         if name in BUILT_IN:
             return await self._aggregate(connection, BUILT_IN[name], invocation, launcher, type_)
+        definition = await self._definitions.find(name, connection)
+        if definition is not None and (attempts := attempts_of(definition.executor)) is not None:
+            return await self._launch_brought(connection, definition, attempts, invocation, launcher, type_)
         url = self._url(name, invocation) if invocation.execution_type is ExecutionType.REST else None
         target = await self._target(connection, invocation.arguments)
         task = new_task(
@@ -113,6 +128,41 @@ class Executions:
             await self._tasks.insert(connection, task, execution=Execution.EXTERNAL, priority=invocation.priority)
         else:
             await self._insert_call(connection, task, url, invocation)
+        return task
+
+    async def _launch_brought(
+        self,
+        connection: Connection,
+        definition: DefinitionSummary,
+        max_attempts: int,
+        invocation: Invocation,
+        launcher: str,
+        type_: TaskType,
+    ) -> Task:
+        """Start a task that a package brings; where this node lacks it, the job alone checks the arguments."""
+        brought = self._brought.get(definition.unique_name)
+        arguments = (
+            {alias_of(name): value for name, value in invocation.arguments.items()}
+            if brought is None
+            else _arguments(brought.task, invocation.arguments)
+        )
+        task = new_task(
+            definition,
+            type_,
+            launcher,
+            target=await self._target(connection, arguments),
+            attributes={**arguments, **invocation.settings},
+            progress="Queued",
+        )
+        await self._tasks.insert(
+            connection,
+            task,
+            execution=Execution.WORKER,
+            arguments=stored_arguments(arguments),
+            max_attempts=max_attempts,
+            priority=invocation.priority,
+        )
+        await queue.submit(connection, task.id, epoch=0, priority=invocation.priority)
         return task
 
     async def _name_of(self, connection: Connection, invocation: Invocation) -> str:
@@ -236,6 +286,38 @@ class Executions:
             priority=invocation.priority,
         )
         await queue.submit(connection, task.id, epoch=0, priority=invocation.priority)
+
+
+def _arguments(task: OwnTask[..., Any], given: Mapping[str, object]) -> dict[str, object]:
+    """The arguments as the task keeps them, its defaults among them."""
+    try:
+        return task.written(given)
+    except WrongArgument as error:
+        match error.fault:
+            case "unknown":
+                raise InvalidRequest(
+                    "arguments.{name} is not known to {task}; what it takes is: {known}.",
+                    name=error.name,
+                    task=shown(task.name),
+                    known=error.expected,
+                ) from None
+            case "missing":
+                raise InvalidRequest(
+                    "arguments.{name} is missing; {task} needs it, of the type {type}.",
+                    name=error.name,
+                    task=shown(task.name),
+                    type=error.expected,
+                ) from None
+            case "repeated":
+                raise InvalidRequest("arguments.{name} is given twice, in two spellings.", name=error.name) from None
+            case "wrong":
+                raise InvalidRequest(
+                    "arguments.{name} is {given}; it must be of the type {type}. {reason}",
+                    name=error.name,
+                    given=shown(error.given),
+                    type=error.expected,
+                    reason=error.reason,
+                ) from None
 
 
 def _id(arguments: Mapping[str, object], name: str) -> str | None:

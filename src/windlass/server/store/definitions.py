@@ -34,6 +34,15 @@ INSERT INTO task_definition ({_COLUMNS}, created, modified) VALUES ($1, $2, $3, 
 ON CONFLICT (unique_name) DO NOTHING
 RETURNING id
 """
+# Written anew only where it differs, so that many nodes that start find nothing to do.
+_DECLARE = f"""
+INSERT INTO task_definition AS known ({_COLUMNS}, created, modified) VALUES ($1, $2, $3, $4, $5, $6, now(), now())
+ON CONFLICT (unique_name) DO UPDATE
+SET description = excluded.description, executor = excluded.executor, arguments = excluded.arguments, modified = now()
+WHERE (known.description, known.executor, known.arguments::text)
+      IS DISTINCT FROM (excluded.description, excluded.executor, excluded.arguments::text)
+RETURNING id
+"""
 _READ_TO_CHANGE = f"SELECT {_COLUMNS} FROM task_definition WHERE id = $1 FOR UPDATE"
 _UPDATE = """
 UPDATE task_definition SET description = $2, parent_name = $3, executor = $4, arguments = $5, modified = now()
@@ -82,6 +91,18 @@ class DefinitionStore:
             await audit.note(connection, "definition.created", made.id, after=noted)
             return made
         return _definition((await self._fetch(connection, _BY_NAME, unique_name))[0])
+
+    async def declare(self, connection: Connection, definition: DefinitionSummary) -> None:
+        """Make the definition of that name what it says, but for the id and the parent of one that is there already."""
+        before = await self.find(definition.unique_name, connection)
+        if (row := await connection.fetchrow(_DECLARE, *_values(definition))) is not None:
+            await audit.note(
+                connection,
+                "definition.declared",
+                row["id"].hex,
+                before=None if before is None else msgspec.to_builtins(before),
+                after=msgspec.to_builtins(definition),
+            )
 
     async def page(self, *, limit: int, offset: int) -> list[DefinitionSummary]:
         """The definitions of one page, by name."""

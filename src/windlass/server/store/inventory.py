@@ -13,8 +13,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from windlass.server.errors import Fenced, SourceUnreadable
+from windlass.server.errors import SourceUnreadable
 from windlass.server.model.source import Kind
+from windlass.server.store import checkpoints
 from windlass.server.store.database import Connection, translated
 
 _STAGE = """
@@ -59,9 +60,6 @@ FROM {table} AS known
 WHERE source_id = $1 AND NOT EXISTS (
     SELECT FROM staged WHERE staged.native_identity = known.native_identity
 )
-"""
-_CHECKPOINT = """
-UPDATE task SET checkpoint = $3 WHERE id = $1 AND epoch = $2 AND completion_status IS NULL RETURNING id
 """
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -152,8 +150,7 @@ class Staging:
                     missing=missing,
                     unchanged=usable - created - updated,
                 )
-                if not await self._connection.fetch(_CHECKPOINT, UUID(task_id), epoch, checkpoint(counts)):
-                    raise Fenced(f"Task {task_id} is no longer this worker's (epoch {epoch}).")
+                await checkpoints.save(self._connection, task_id, epoch, checkpoint(counts))
 
     async def _copy(self, rows: Iterable[tuple[object, ...]]) -> None:
         with translated():

@@ -3,7 +3,7 @@
 A lease's times are the database's, so that no node's clock matters to it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -32,6 +32,13 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int
     arguments: Mapping[str, object]
     checkpoint: str | None
+
+
+class Declined(msgspec.Struct, frozen=True):
+    """A task that may be started, but not by this worker. epoch: as it stands."""
+
+    task: Task
+    epoch: int
 
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,8 +111,17 @@ class LeaseStore:
         self._codec = codec
         self._changes = changes
 
-    async def start(self, task_id: str, node: int) -> Lease | None:
-        """Take the task up for `node`; None where it ended, was cancelled or is another's."""
+    async def start(
+        self,
+        task_id: str,
+        node: int,
+        *,
+        can_run: Callable[[Task, Mapping[str, object]], bool] = lambda task, arguments: True,
+    ) -> Lease | Declined | None:
+        """Take the task up for `node`; None where it ended, was cancelled or is another's.
+
+        can_run: says of the task and its arguments whether `node` can do it; Declined, and nothing written, if not.
+        """
         uuid = UUID(task_id)
         while True:
             rows = await self._database.fetch(sql.STARTABLE, uuid)
@@ -113,6 +129,8 @@ class LeaseStore:
                 return None
             row = rows[0]
             waiting = self._codec.decode(row["document"])
+            if not can_run(waiting, row["arguments"]):
+                return Declined(waiting, row["epoch"])
             task, attempt = started(waiting, now()), row["attempts"] + 1
             old, new = audit.difference(waiting, task, audit.TASK)
             written = await self._database.write(
@@ -202,14 +220,17 @@ class LeaseStore:
             epoch,
             task.modified,
             self._codec.encode(task),
-            row["attempts"] - attempts,
-            *audit.values(
+            attempts,
+        )
+        if row["node"] is not None:  # A worker that declines a task has never had it.
+            await audit.note(
+                connection,
                 "task.attempt_lost" if is_counted else "task.handed_back",
+                task_id,
                 before={"node": row["node"], "attempts": row["attempts"]},
                 after={"node": None, "attempts": attempts},
-            ),
-        )
-        return None if handed_back is None else _waiting(handed_back)
+            )
+        return _waiting(handed_back)
 
 
 def _waiting(row: Row) -> Waiting:

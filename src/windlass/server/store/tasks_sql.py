@@ -97,15 +97,12 @@ READ_TO_HAND_BACK = """
 SELECT document, version, epoch, node, attempts, completion_status FROM task WHERE id = $1 FOR UPDATE
 """
 
-HAND_BACK = f"""
-WITH handed_back AS (
-    UPDATE task
-    SET modified = $4, document = $5, version = version + 1,
-        epoch = epoch + 1, attempts = attempts - $6, node = NULL, lease_until = NULL
-    WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL
-    RETURNING id, epoch, cancel_requested, priority
-), noted AS ({note_each("handed_back", first=7)})
-SELECT * FROM handed_back
+HAND_BACK = """
+UPDATE task
+SET modified = $4, document = $5, version = version + 1,
+    epoch = epoch + 1, attempts = $6, node = NULL, lease_until = NULL
+WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL
+RETURNING id, epoch, cancel_requested, priority
 """
 
 RENEW = """

@@ -1,0 +1,136 @@
+"""A package with tasks of its own, found as an installed one is; workers that run them, here and elsewhere."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.store.examples import until
+
+from windlass.server.jobs import brought
+from windlass.server.service.executions import Invocation
+
+PACKAGE = Path(__file__).parent / "package"
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """The package is found by this process, and by the jobs that it starts."""
+    monkeypatch.syspath_prepend(PACKAGE)
+
+
+@pytest.fixture
+def example(installed):
+    """The package's module."""
+    import own_example
+
+    return own_example
+
+
+@pytest.fixture
+def environment(environment):
+    """The package is found by the commands that the test starts."""
+    path = os.pathsep.join(filter(None, (str(PACKAGE), os.environ.get("PYTHONPATH"))))
+    return environment | {"PYTHONPATH": path}
+
+
+class Runner:
+    """Starts tasks in this process, as a node does that has the package, and reads what became of them."""
+
+    def __init__(self, application, found):
+        self.application = application
+        self.brought = found
+
+    async def start(self, name, **arguments):
+        task = await self.application.executions.run(
+            Invocation(definition_name=name, arguments=arguments), launcher="tester"
+        )
+        return task.id
+
+    async def status(self, task_id):
+        """The task as clients read it."""
+        return msgspec.json.decode((await self.application.task_store.get(task_id)).document)
+
+    async def until(self, task_id, condition):
+        async def holds():
+            status = await self.status(task_id)
+            return status if condition(status) else None
+
+        return await until(holds)
+
+    async def ended(self, task_id):
+        return await self.until(task_id, lambda status: status["completionStatus"])
+
+    async def row(self, task_id):
+        (row,) = await self.application.database.fetch("SELECT * FROM task WHERE id = $1::text::uuid", task_id)
+        return row
+
+
+@pytest.fixture
+async def runner(application, installed):
+    found = brought.find()
+    await application.adopt(found)
+    return Runner(application, found)
+
+
+@pytest.fixture
+async def work(application):
+    """Has a worker in this process work, with the package's tasks if `runner` was asked for before."""
+    stop = asyncio.Event()
+    working = []
+
+    def work(node=application):
+        working.append(asyncio.create_task(node.worker().run(stop)))
+
+    yield work
+    stop.set()
+    await asyncio.wait_for(asyncio.gather(*working), 15)
+
+
+@pytest.fixture
+def start_worker(environment, tmp_path):
+    """Starts `windlass worker`; killed after the test. Its `log` is a file."""
+    started = []
+
+    def start_worker(**variables):
+        log = tmp_path / f"worker {len(started)}.log"
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "windlass", "worker", "--slots", "2"],
+                env=environment | variables,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+            )
+        process.log = log
+        started.append(process)
+        assert process.stdout.readline() == "windlass worker ready\n"
+        return process
+
+    yield start_worker
+    for process in started:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+        print(process.log.read_text())
+
+
+@pytest.fixture
+async def source(application):
+    """A source with 2,345 accounts and one entitlement."""
+    source = await application.sources.create("HR", "delimited", {"id_column": "id"})
+    await application.database.write(
+        "INSERT INTO account (source_id, native_identity, name, attributes, fingerprint)"
+        " SELECT $1::text::uuid, to_char(n, 'FM00000'), 'Name ' || to_char(n, 'FM00000'), '{\"n\": [1]}', '\\x00'"
+        " FROM generate_series(1, 2345) AS n",
+        source.id,
+    )
+    await application.database.write(
+        "INSERT INTO entitlement (source_id, native_identity, name, attributes, fingerprint)"
+        " VALUES ($1::text::uuid, 'group', 'A group', '{}', '\\x00')",
+        source.id,
+    )
+    return source
