@@ -236,7 +236,7 @@ def in_general(path: str) -> str:
 
 def served() -> set[tuple[str, str]]:
     """Method and path of every route; the parts behind them are not needed for asking."""
-    parts = routes.Parts(tokens=None, tasks=None, launches=None, executions=None, definitions=None, is_gate_kept=True)
+    parts = routes.Parts(**dict.fromkeys(routes.Parts.__struct_fields__) | {"is_gate_kept": True})
     found = set()
     for path, endpoints in routes.table(parts).items():
         if not path.startswith(("/docs", "/openapi")):

@@ -3,27 +3,29 @@
 import asyncio
 import gc
 import logging
-import resource
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
 
-import uvicorn
-
-from windlass.server.api import connections, routes
+from windlass.server.api import routes
 from windlass.server.api.connections import Limits
+from windlass.server.api.listening import Server, allow_many_files, listen, url_of
+from windlass.server.api.monitoring import Watched
 from windlass.server.api.wire import TaskDocuments
 from windlass.server.config import Settings
 from windlass.server.engine import queue
 from windlass.server.engine.worker import Worker
-from windlass.server.errors import ConfigurationError, WindlassError
+from windlass.server.errors import WindlassError
+from windlass.server.instruments import Instruments
 from windlass.server.model.definition import BUILT_IN
+from windlass.server.service.census import Census
 from windlass.server.service.clients import Clients
 from windlass.server.service.definitions import Definitions
 from windlass.server.service.executions import Executions
 from windlass.server.service.following import Following
+from windlass.server.service.health import Health
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.launches import Launches
 from windlass.server.service.rate_limit import FailureLimit, RequestLimit
@@ -47,22 +49,28 @@ __all__ = ["Application", "ClientRejected", "migrate", "migrated", "opened", "se
 log = logging.getLogger(__name__)
 
 _KEEP_INTERVAL_S = 1.0
-_BACKLOG = 2048
+_WATCHERS = 20
 _FILES_BESIDE = 300  # Which are no clients' connections: the database's, uploads', libraries'.
 
 
 class Application:
     """All parts of one process, wired."""
 
-    def __init__(self, settings: Settings, database: Database, clients: Clients, tokens: Tokens) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, keyring: Keyring, clients: Clients, tokens: Tokens
+    ) -> None:
         self.settings = settings
         self.database = database
+        self.health = Health(database, keyring)
+        self.instruments = Instruments()
         self.clients = clients
         self.tokens = tokens
         codec = TaskDocuments()
         self.changes = Changes(database.url)
-        self.task_store = TaskStore(database, codec, self.changes, retention_days=settings.retention_days)
-        self.lease_store = LeaseStore(database, codec, self.changes)
+        self.task_store = TaskStore(
+            database, codec, self.changes, self.instruments, retention_days=settings.retention_days
+        )
+        self.lease_store = LeaseStore(database, codec, self.changes, self.instruments)
         self.source_store = SourceStore(database)
         self.definition_store = DefinitionStore(database, [definition.summary for definition in BUILT_IN.values()])
         self.sources = Sources(self.source_store)
@@ -81,6 +89,33 @@ class Application:
             services=settings.execution_services,
         )
         self.samples = Samples(database, self.task_store)
+        self._read_what_stands()
+
+    def _read_what_stands(self) -> None:
+        self.instruments.read(
+            "windlass_database_connections",
+            "Connections of the pool to the database: lent to somebody, idle, or waited for.",
+            ("state",),
+            lambda: self.database.load,
+        )
+        self.instruments.read(
+            "windlass_followers",
+            "Clients that wait for a task or stream its events, and those that stream a list's.",
+            ("of",),
+            lambda: self.following.followers,
+        )
+
+    def watched(self, *, has_census: bool) -> Watched:
+        """What those who watch the process are told. has_census: whether the numbers of all tasks are among it."""
+        census = Census(self.database, timedelta(days=self.settings.retention_days)) if has_census else None
+        if census is not None:
+            census.show_on(self.instruments)
+        return Watched(
+            health=self.health,
+            instruments=self.instruments,
+            census=census,
+            has_metrics=self.settings.has_metrics,
+        )
 
     def worker(self, *, slots: int | None = None) -> Worker:
         """A new worker. slots: how many tasks at once; by default one for each processor, two at least."""
@@ -109,7 +144,7 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
             keyring = await Keyring.of_database(settings.key_file, principals)
             clients = Clients(principals, keyring)
             tokens = await Tokens.open(principals, keyring, clients, lifetime_s=settings.token_lifetime_s)
-            yield Application(settings, database, clients, tokens)
+            yield Application(settings, database, keyring, clients, tokens)
         finally:
             await database.close()
 
@@ -190,14 +225,14 @@ async def serve(
     on_ready: called with the application and its URL once requests are answered.
     Raises ConfigurationError where the port is taken.
     """
-    files = _allow_many_files()
+    files = allow_many_files()
     connections_at_most = max(1, min(settings.connections, files - _FILES_BESIDE))
-    with _listen(host, port) as listening:
+    with listen(host, port) as listening:
         async with opened(settings, name="windlass serve") as application, _upkeep(application):
             await _serve(
                 application,
                 listening,
-                f"http://{_shown(host)}:{listening.getsockname()[1]}",
+                url_of(host, listening),
                 has_worker=has_worker,
                 on_ready=on_ready,
                 stop=until or asyncio.Event(),
@@ -216,6 +251,7 @@ async def _serve(
     limits: Limits,
 ) -> None:
     _stop_on_signals(stop)
+    application.health.stops_with(stop)
     settings = application.settings
     rate = settings.rate_limit
     api = routes.build(
@@ -225,6 +261,7 @@ async def _serve(
             launches=application.launches,
             executions=application.executions,
             definitions=application.definitions,
+            watched=application.watched(has_census=True),
             is_gate_kept=settings.is_experimental_header_required,
             takes_query_credentials=settings.takes_query_credentials,
             upload_bytes=settings.upload_mib << 20,
@@ -232,21 +269,9 @@ async def _serve(
             failure_limit=None if rate is None else FailureLimit(),
         )
     )
-    server = _Server(
-        uvicorn.Config(
-            api,
-            http=connections.protocol(limits),
-            log_config=None,
-            log_level=logging.WARNING,
-            lifespan="off",
-            ws="none",
-            access_log=False,
-            server_header=False,
-            date_header=False,  # The API sends its own.
-            proxy_headers=bool(settings.forwarded_allow_ips),
-            forwarded_allow_ips=list(settings.forwarded_allow_ips),
-            timeout_graceful_shutdown=limits.grace_s,
-        )
+    server = Server(api, limits, proxies=settings.forwarded_allow_ips)
+    application.instruments.read(
+        "windlass_http_connections", "Connections that are open.", (), lambda: {(): server.connections}
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     duties = [serving, asyncio.create_task(stop.wait())]
@@ -265,6 +290,7 @@ async def _serve(
         done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
         for duty in done:
             duty.result()
+        await asyncio.sleep(settings.stop_delay_s)
     finally:
         stop.set()
         following.cancel()  # Those who wait are answered, and streams end, so that the server can.
@@ -272,67 +298,45 @@ async def _serve(
         await asyncio.gather(*duties, following, return_exceptions=True)
 
 
-async def work(settings: Settings, *, slots: int | None, on_ready: Callable[[], None]) -> None:
-    """Work without serving the API, until a signal."""
-    async with opened(settings, name="windlass worker") as application, _upkeep(application):
-        stop = asyncio.Event()
-        _stop_on_signals(stop)
-        on_ready()
-        await application.worker(slots=slots).run(stop)
+async def work(
+    settings: Settings,
+    *,
+    slots: int | None,
+    on_ready: Callable[[str | None], None],
+    watch_at: tuple[str, int] | None = None,
+) -> None:
+    """Work without serving the API, until a signal.
+
+    watch_at: host and port where those who watch are answered; port 0 takes any free one. on_ready is called with
+    its URL. Raises ConfigurationError where the port is taken.
+    """
+    with nullcontext() if watch_at is None else listen(*watch_at) as listening:
+        async with opened(settings, name="windlass worker") as application, _upkeep(application):
+            stop = asyncio.Event()
+            _stop_on_signals(stop)
+            application.health.stops_with(stop)
+            async with _watched(application, listening):
+                on_ready(None if watch_at is None or listening is None else url_of(watch_at[0], listening))
+                await application.worker(slots=slots).run(stop)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, saying when it is ready, keeping connections to their time, and leaving signals to us."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-        self._looked_at = 0.0
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    async def on_tick(self, counter: int) -> bool:
-        now = asyncio.get_running_loop().time()
-        if now - self._looked_at >= connections.LOOK_INTERVAL_S:
-            self._looked_at = now
-            connections.look_at(self.server_state.connections, now)
-        return await super().on_tick(counter)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+@asynccontextmanager
+async def _watched(application: Application, listening: socket.socket | None) -> AsyncIterator[None]:
+    """Answer those who watch a process without the API."""
+    if listening is None:
         yield
+        return
+    watched = application.watched(has_census=False)
+    server = Server(routes.build_watch(watched), Limits(connections=_WATCHERS, grace_s=1))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    await server.ready.wait()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-
-
-def _allow_many_files() -> int:
-    """Let this process have as many open files as the system allows it, each connection is one; how many that are."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # Some systems call a limit unlimited that they then refuse.
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise ConfigurationError(
-            f"Cannot listen on {_shown(host)}:{port}: {error.strerror}. Choose another --port, or 0 for any free one."
-        ) from error
-    return listening
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

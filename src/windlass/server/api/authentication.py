@@ -9,6 +9,7 @@ from typing import TypeAlias
 from starlette.requests import Request
 from starlette.responses import Response
 
+from windlass.server import logs
 from windlass.server.model.principal import Permission, Principal, check
 from windlass.server.service.rate_limit import RequestLimit
 from windlass.server.service.tokens import TokenRejected, Tokens
@@ -27,6 +28,7 @@ def guarded(
 
     async def endpoint(request: Request) -> Response:
         principal = tokens.verify(_token(request))
+        logs.concerns(client_id=principal.client_id)
         if limit is not None:
             await limit.admit(principal.client_id, version)
         check(principal, permission)

@@ -8,6 +8,7 @@ process group and dies with its parent.
 import asyncio
 import ctypes
 import importlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -20,17 +21,20 @@ from multiprocessing.process import BaseProcess
 
 import msgspec
 
+from windlass.server import logs
 from windlass.server.errors import DatabaseUnavailable, Fenced, SourceUnreadable
 from windlass.server.model.source import Source
 from windlass.server.model.task import CANCELLED, CompletionStatus, Message, MessageType, Outcome
 from windlass.server.store.database import Connection, connect
+
+log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _STOP = b"stop"
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a job's process is told. job: where its code stands, as `module:function`."""
+    """All that a job's process is told. job: where its code stands, as `module:function`. node: of its worker."""
 
     job: str
     database_url: str
@@ -39,6 +43,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     source: Source | None
     arguments: Mapping[str, object]
     checkpoint: str | None
+    node: int = 0
+    log_format: logs.LogFormat = logs.LogFormat.TEXT
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
@@ -176,6 +182,8 @@ def _child_main(pipe: Pipe, spec: JobSpec, parent: int) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
+    logs.write(spec.log_format)
+    logs.concerns(task_id=spec.task_id, node=str(spec.node))
     outcome = asyncio.run(_run(pipe, spec))
     if outcome is not None:
         pipe.send_bytes(_encoder.encode(Finished(outcome)))
@@ -213,7 +221,7 @@ async def _run(pipe: Pipe, spec: JobSpec) -> Outcome | None:
     except DatabaseUnavailable as error:
         return _error("database_unavailable", str(error), is_passing=True)
     except Exception as error:
-        traceback.print_exc()
+        log.exception("task %s: its job failed", spec.task_id)
         last_line = "".join(traceback.format_exception_only(error)).strip()
         return _error("job_failed", f"The job failed: {last_line}")
 

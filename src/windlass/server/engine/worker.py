@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 
+from windlass.server import logs
 from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
@@ -88,6 +89,7 @@ class Worker:
         self._running: dict[str, Running] = {}
         self._node = 0
         self._is_open = False  # Whether the present session takes up tasks.
+        leases.instruments.running.set_function(lambda: len(self._running))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, through every loss of the database; then hand back what is unfinished."""
@@ -104,6 +106,7 @@ class Worker:
         life = await SignOfLife.show(self._database.url)
         self._node = life.node
         self._is_open = True
+        self._leases.instruments.slots.set(self._slots)
         end = asyncio.Event()
         log.info("worker %d: ready with %d slots", self._node, self._slots)
         duties = [
@@ -130,6 +133,7 @@ class Worker:
 
     async def _handle(self, task_id: str) -> None:
         """Run one task from start to end; never raises but when cancelled."""
+        logs.concerns(task_id=task_id, node=str(self._node))
         try:
             lease = await self._leases.start(task_id, self._node)
             if lease is not None:
@@ -166,6 +170,8 @@ class Worker:
                 source=source,
                 arguments=lease.arguments,
                 checkpoint=lease.checkpoint,
+                node=self._node,
+                log_format=logs.format_in_use(),
             )
         )
         running = self._running[task.id] = Running(lease, process)

@@ -86,6 +86,12 @@ class Following:
         with self._feed(self._of_condition, condition) as feed:
             yield feed
 
+    @property
+    def followers(self) -> dict[tuple[str, ...], float]:
+        """How many follow one task, and how many all that meet a condition."""
+        of_tasks, of_lists = list(self._of_task.values()), list(self._of_condition.values())
+        return {("task",): sum(len(feeds) for feeds in of_tasks), ("list",): sum(len(feeds) for feeds in of_lists)}
+
     async def run(self) -> None:
         """Hand out changes until cancelled; then every feed is closed."""
         try:

@@ -20,11 +20,13 @@ from windlass.server.store.principals import PrincipalStore
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
-_CHECK = "check"
 
 
 class Keyring:
     """Derives a key for each purpose from the one of the installation."""
+
+    CHECK = "check"
+    """The id under which the database keeps the check value."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -35,14 +37,14 @@ class Keyring:
 
         Raises ConfigurationError where the key is missing, cannot be read, or is another.
         """
-        if not await asyncio.to_thread(path.exists) and await store.has_key(_CHECK):
+        if not await asyncio.to_thread(path.exists) and await store.has_key(cls.CHECK):
             raise ConfigurationError(
                 f"The key file {path} is missing, and the database was set up with one; copy it from a node that "
                 "has it or from a backup, and name it with WINDLASS_KEY_FILE."
             )
         keyring = await asyncio.to_thread(cls.load, path)
-        own = keyring.mac(_CHECK, b"")
-        if not hmac.compare_digest(own, await store.key_or_insert(_CHECK, own)):
+        own = keyring.mac(cls.CHECK, b"")
+        if not hmac.compare_digest(own, await store.key_or_insert(cls.CHECK, own)):
             raise ConfigurationError(
                 f"The key in {path} is not the one this database was set up with; "
                 "copy the key file of a node that uses it, and name it with WINDLASS_KEY_FILE."
@@ -66,6 +68,10 @@ class Keyring:
                 f"The key file {path} has {len(key)} bytes where {_KEY_BYTES} were expected; restore it from a backup."
             )
         return cls(key)
+
+    def is_of(self, check: bytes | None) -> bool:
+        """Whether a database that keeps this check value was set up with this key."""
+        return check is not None and hmac.compare_digest(self.mac(self.CHECK, b""), check)
 
     def mac(self, purpose: str, message: bytes) -> bytes:
         """The HMAC-SHA256 of the message under the purpose's own key."""

@@ -117,6 +117,13 @@ class Database:
             )
         return cls(url, pool)
 
+    @property
+    def load(self) -> dict[tuple[str, ...], float]:
+        """How many connections are lent to somebody and how many are idle, and how many wait for one."""
+        idle = len(self._idle)
+        waiting = sum(not waiter.done() for waiter in list(self._waiting))
+        return {("busy",): self._taken - idle, ("idle",): idle, ("wanted",): waiting}
+
     async def close(self) -> None:
         """Close every connection; those still busy after 5 s are cut."""
         while self._idle:

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 
+from windlass.server.instruments import Instruments
+from windlass.server.model.definition import type_of
 from windlass.server.model.task import Message, Priority, Task, noted, now, started
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.changes import Changes
@@ -98,10 +100,11 @@ class SignOfLife:
 class LeaseStore:
     """Reads and writes the lease columns of tasks. changes: told of each write that readers see."""
 
-    def __init__(self, database: Database, codec: TaskCodec, changes: Changes) -> None:
+    def __init__(self, database: Database, codec: TaskCodec, changes: Changes, instruments: Instruments) -> None:
         self._database = database
         self._codec = codec
         self._changes = changes
+        self.instruments = instruments
 
     async def start(self, task_id: str, node: int) -> Lease | None:
         """Take the task up for `node`; None where it ended, was cancelled or is another's."""
@@ -125,6 +128,8 @@ class LeaseStore:
             )
             if written:
                 self._changes.tell(task_id)
+                definition = self.instruments.definition(type_of(task.definition.unique_name))
+                self.instruments.attempts.labels(definition).inc()
                 return Lease(
                     task=task,
                     epoch=written[0]["epoch"],
@@ -191,7 +196,10 @@ class LeaseStore:
             self._codec.encode(task),
             0 if is_counted else 1,
         )
-        return None if handed_back is None else _waiting(handed_back)
+        if handed_back is None:
+            return None
+        (self.instruments.retries if is_counted else self.instruments.handed_back).inc()
+        return _waiting(handed_back)
 
 
 def _waiting(row: Row) -> Waiting:
