@@ -1,6 +1,7 @@
 """Health: whether this process can do its work now. Knows nothing of HTTP."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 
@@ -9,11 +10,13 @@ from windlass.server.service.keyring import Keyring
 from windlass.server.store.database import SCHEMA_REVISION, Database
 from windlass.server.store.readiness import look
 
+log = logging.getLogger(__name__)
+
 _TIMEOUT_S = 1.0
 _GOOD_FOR_S = 0.5  # However many ask, the database is asked twice a second at most.
 
 OK = "ok"
-_UNKNOWN = "not known: the database does not answer"
+_UNKNOWN = "not known"
 _CHECKS = ("database", "schema", "key")
 
 
@@ -49,6 +52,9 @@ class Health:
             return dict.fromkeys(_CHECKS, _UNKNOWN) | {"database": f"no answer within {_TIMEOUT_S:g} s"}
         except DatabaseError:
             return dict.fromkeys(_CHECKS, _UNKNOWN) | {"database": "no answer"}
+        except Exception:
+            log.exception("the database could not be looked at")
+            return dict.fromkeys(_CHECKS, _UNKNOWN) | {"database": "an answer that makes no sense"}
         # A newer one is that of a release which takes over node by node, and serves the older nodes as well.
         has_schema = seen.revision is not None and seen.revision >= SCHEMA_REVISION
         return {

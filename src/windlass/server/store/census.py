@@ -1,6 +1,6 @@
 """How many tasks there are of each kind, counted by the database.
 
-What ends is counted off the index that holds all that can be filtered by, what has not ended off its own.
+What has ended is counted off the index that holds all that can be filtered by, what has not ended off its own.
 """
 
 from collections import Counter
@@ -40,10 +40,20 @@ _SOURCES = "SELECT id, name FROM source"
 Counts = Mapping[tuple[str, str], int]
 
 
-class Tasks(msgspec.Struct, frozen=True):
-    """All tasks that can be seen. by_definition, by_source: (status, name) -> how many; a source unknown by its id.
+class Ended(msgspec.Struct, frozen=True):
+    """Tasks that have ended.
 
-    depth, oldest_s: of those that wait for a worker, by priority; seconds since the longest-waiting one was last
+    by_definition, by_source: (status, name) -> how many; a source that has no name any more is known by its id.
+    """
+
+    by_definition: Counts
+    by_source: Counts
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """Tasks that have not ended: counts as above, and how the queue stands.
+
+    depth, oldest_s: of those that wait for a worker, by priority; seconds since the one that waits longest was last
     touched. leases: `held` and `expired` ones.
     """
 
@@ -54,26 +64,17 @@ class Tasks(msgspec.Struct, frozen=True):
     leases: Mapping[str, int]
 
 
-async def count(database: Database, retention: timedelta) -> Tasks:
-    """Count, with one processor of the database's. Raises DatabaseUnavailable."""
-    async with database.transaction() as connection:
-        await connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
-        ended = await connection.fetch(_ENDED, retention, timeout=_TIMEOUT_S)
-        pending = await connection.fetch(_PENDING, retention, timeout=_TIMEOUT_S)
-        sources = await connection.fetch(_SOURCES)
-    return _tasks(ended, pending, {row["id"].hex: row["name"] for row in sources})
+async def count_ended(database: Database, retention: timedelta) -> Ended:
+    """Count, half a second for a million, with one processor of the database's. Raises DatabaseUnavailable."""
+    return Ended(*_named(*await _rows(database, _ENDED, retention)))
 
 
-def _tasks(ended: list[Row], pending: list[Row], names: Mapping[str, str]) -> Tasks:
-    by_definition, by_source = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+async def count_pending(database: Database, retention: timedelta) -> Pending:
+    """Count, some milliseconds for thousands. Raises DatabaseUnavailable."""
+    rows, names = await _rows(database, _PENDING, retention)
     depth = dict.fromkeys((priority.name for priority in Priority), 0)
     oldest_s, leases = dict.fromkeys(depth, 0.0), {"held": 0, "expired": 0}
-    for row in [*ended, *pending]:
-        if row["definition"] is not None:
-            by_definition[row["status"], row["definition"]] += row["tasks"]
-        if row["source_id"] is not None:
-            by_source[row["status"], names.get(row["source_id"], row["source_id"])] += row["tasks"]
-    for row in pending:
+    for row in rows:
         priority = Priority(row["priority"]).name
         if row["status"] == QUEUED:
             depth[priority] += row["tasks"]
@@ -81,4 +82,23 @@ def _tasks(ended: list[Row], pending: list[Row], names: Mapping[str, str]) -> Ta
         elif row["status"] == RUNNING:
             leases["held"] += row["tasks"] - row["expired"]
             leases["expired"] += row["expired"]
-    return Tasks(by_definition, by_source, depth, oldest_s, leases)
+    return Pending(*_named(rows, names), depth, oldest_s, leases)
+
+
+async def _rows(database: Database, sql: str, retention: timedelta) -> tuple[list[Row], Mapping[str, str]]:
+    """The statement's rows, and the names of sources by their ids."""
+    async with database.transaction() as connection:
+        await connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+        rows = await connection.fetch(sql, retention, timeout=_TIMEOUT_S)
+        sources = await connection.fetch(_SOURCES)
+    return rows, {row["id"].hex: row["name"] for row in sources}
+
+
+def _named(rows: list[Row], names: Mapping[str, str]) -> tuple[Counts, Counts]:
+    by_definition, by_source = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for row in rows:
+        if row["definition"] is not None:
+            by_definition[row["status"], row["definition"]] += row["tasks"]
+        if row["source_id"] is not None:
+            by_source[row["status"], names.get(row["source_id"], row["source_id"])] += row["tasks"]
+    return by_definition, by_source

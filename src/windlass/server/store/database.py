@@ -33,7 +33,11 @@ _LOST = (
     TimeoutError,
 )
 # What connecting may meet besides.
-_UNREACHED = (*_LOST, OSError)
+_UNREACHED = (
+    *_LOST,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # The database lets nobody in for now.
+    OSError,
+)
 
 SCHEMA_REVISION = "0004"
 """The newest revision in migrations/versions: what this release works with."""
