@@ -20,6 +20,8 @@ _COMMANDS = {
     "serve": ("windlass.cli.serve:serve", "Serve the API, and run tasks."),
     "worker": ("windlass.cli.serve:worker", "Run tasks without serving the API."),
     "migrate": ("windlass.cli.serve:migrate", "Bring the database's schema up to date."),
+    "backup": ("windlass.cli.backup:backup", "Write the whole database to a file, while everything goes on."),
+    "restore": ("windlass.cli.backup:restore", "Read such a file into an empty database."),
     "task": ("windlass.cli.tasks:task", "See, change, start and watch tasks."),
     "client": ("windlass.cli.clients:client", "Make API clients."),
     "source": ("windlass.cli.sources:source", "Register sources and aggregate them."),

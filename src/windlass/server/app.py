@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
+from pathlib import Path
 
 from windlass.server.api import routes
 from windlass.server.api.connections import Limits
@@ -16,8 +17,9 @@ from windlass.server.api.monitoring import Watched
 from windlass.server.api.wire import TaskDocuments
 from windlass.server.config import Settings
 from windlass.server.engine import queue
+from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.worker import Worker
-from windlass.server.errors import WindlassError
+from windlass.server.errors import ConfigurationError, WindlassError
 from windlass.server.instruments import Instruments
 from windlass.server.model.definition import BUILT_IN
 from windlass.server.service.census import Census
@@ -29,12 +31,13 @@ from windlass.server.service.health import Health
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.launches import Launches
 from windlass.server.service.rate_limit import FailureLimit, RequestLimit
+from windlass.server.service.restoring import hand_back_all
 from windlass.server.service.retention import Retention
 from windlass.server.service.samples import Samples
 from windlass.server.service.sources import Sources
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import ClientRejected, Tokens
-from windlass.server.store import embedded
+from windlass.server.store import backup, embedded
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
 from windlass.server.store.definitions import DefinitionStore
@@ -44,7 +47,7 @@ from windlass.server.store.principals import PrincipalStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 
-__all__ = ["Application", "ClientRejected", "migrate", "migrated", "opened", "serve", "work"]
+__all__ = ["Application", "ClientRejected", "back_up", "migrate", "migrated", "opened", "restore", "serve", "work"]
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +168,42 @@ async def migrated(settings: Settings) -> None:
     """Bring the schema up to date and do nothing else: no key is made or asked for."""
     async with _database_url(settings) as url:
         await migrate(url)
+
+
+async def back_up(settings: Settings, file: Path) -> None:
+    """Write all that the database holds to a file, while others work. Raises DatabaseError and ConfigurationError."""
+    async with _database_url(settings) as url:
+        if await schema_revision(url) is None:
+            raise ConfigurationError("There is nothing to back up: the database is empty. Is it the right one?")
+        await backup.dump(url, file)
+
+
+async def restore(settings: Settings, file: Path) -> int:
+    """Read a backup into an empty database, and bring it up to date; how many tasks ran then and wait again.
+
+    Raises DatabaseError, and ConfigurationError for a database that is not empty, and for a key that is not its own.
+    """
+    if not await asyncio.to_thread(settings.key_file.exists):
+        raise ConfigurationError(
+            f"The key file {settings.key_file} is missing: put the installation's own there first, or name it with "
+            "WINDLASS_KEY_FILE."
+        )
+    async with _database_url(settings) as url:
+        if await schema_revision(url) is not None:
+            raise ConfigurationError(
+                "The database is not empty, and a backup replaces nothing: restore it into a new --data-dir, or into "
+                "a new database."
+            )
+        await backup.load(url, file)
+    try:
+        async with opened(settings, name="windlass restore") as application:
+            attempts = Attempts(
+                application.database, application.task_store, application.lease_store, application.changes
+            )
+            return await hand_back_all(application.database, attempts)
+    except ConfigurationError as error:
+        error.add_note("The database is restored, and can be used once that is right.")
+        raise
 
 
 async def migrate(url: str) -> None:

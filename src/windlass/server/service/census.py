@@ -35,11 +35,17 @@ class _Count(Generic[T]):
         self._count = count
         self._is_due_at = 0.0
         self.found: T | None = None
-        self.began_at = 0.0
+        self._began_at = 0.0
         self.is_up = False
         self.running: asyncio.Task[None] | None = None
 
+    @property
+    def age_s(self) -> float | None:
+        """How old the count is; None where there is none yet."""
+        return None if self.found is None else time.monotonic() - self._began_at
+
     def begin(self) -> None:
+        """Count, unless that is under way or too early."""
         if self.running is None and time.monotonic() >= self._is_due_at:
             self.running = asyncio.create_task(self._run())
 
@@ -48,7 +54,7 @@ class _Count(Generic[T]):
         self.is_up, was_up = False, self.is_up
         try:
             self.found = await self._count()
-            self.began_at = began
+            self._began_at = began
             self.is_up = True
         except DatabaseError as error:
             log.log(logging.WARNING if was_up else logging.INFO, "tasks could not be counted: %s", error)
@@ -84,9 +90,8 @@ class Census:
         return {} if found is None else {(label,): number for label, number in counts(found).items()}
 
     def _ages(self) -> dict[tuple[str, ...], float]:
-        counts = {"ended": self._ended, "pending": self._pending}
-        now = time.monotonic()
-        return {(of,): now - count.began_at for of, count in counts.items() if count.found is not None}
+        ages = {"ended": self._ended.age_s, "pending": self._pending.age_s}
+        return {(of,): age_s for of, age_s in ages.items() if age_s is not None}
 
     def show_on(self, instruments: Instruments) -> None:
         """Add what was counted to the instruments; before the first count there is nothing of it."""
