@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -24,6 +25,7 @@ from windlass.server.service import census
 
 pytestmark = pytest.mark.usefixtures("counted_at_once")
 CAPS = 3
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture
@@ -370,3 +372,16 @@ async def test_the_oldest_of_a_status_is_no_longer_counted_once_it_cannot_be_see
         samples = await asyncio.to_thread(scraped, url)
 
     assert number(samples, "windlass_tasks", status=CompletionStatus.ERROR, definition="OLD") == 1
+
+
+def names_in(text: str) -> set[str]:
+    return set(re.findall(r"\b(?:windlass|process)_[a-z_]+[a-z]\b", text))
+
+
+def test_the_reference_has_every_metric_and_no_other_and_alerts_name_what_exists(watched):
+    served = set(re.findall(r"^# TYPE (\w+)", httpx2.get(f"{watched.url}/metrics").text, re.MULTILINE))
+    told = names_in((DOCS / "reference/metrics.md").read_text())
+    used = names_in((DOCS / "how-to/monitor.md").read_text())
+
+    assert told == served
+    assert used <= served

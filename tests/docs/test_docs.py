@@ -66,6 +66,17 @@ NOT_RUN = {
     ],
     "docs/explanation/performance.md": ["make bench"],
     "docs/how-to/aggregate-delimited-files.md": [],
+    "docs/how-to/back-up.md": [
+        'windlass backup "/srv/backups/windlass-$(date +%F).dump"',
+        "mkdir -p /srv/windlass",
+        "createdb --owner windlass windlass_restored",
+    ],
+    "docs/how-to/deploy.md": [
+        "python3 -m venv /opt/windlass",
+        "sudo -u windlass env WINDLASS_DATA_DIR=/var/lib/windlass /opt/windlass/bin/windlass client create ci",
+        "podman build --file deploy/Containerfile --tag windlass .",
+    ],
+    "docs/how-to/monitor.md": ["windlass worker --metrics-port 9464"],
     "docs/how-to/behind-a-proxy.md": ["windlass serve --forwarded-allow-ips 127.0.0.1"],
     "docs/how-to/use-your-own-postgresql.md": [
         "createuser --pwprompt windlass",
