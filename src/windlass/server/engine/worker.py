@@ -105,6 +105,7 @@ class Worker:
     async def _session(self, stop: asyncio.Event) -> None:
         life = await SignOfLife.show(self._database.url)
         self._node = life.node
+        logs.concerns(node=str(life.node))
         self._is_open = True
         self._leases.instruments.slots.set(self._slots)
         end = asyncio.Event()
@@ -133,7 +134,7 @@ class Worker:
 
     async def _handle(self, task_id: str) -> None:
         """Run one task from start to end; never raises but when cancelled."""
-        logs.concerns(task_id=task_id, node=str(self._node))
+        logs.concerns(task_id=task_id)
         try:
             lease = await self._leases.start(task_id, self._node)
             if lease is not None:
