@@ -19,8 +19,10 @@ import pytest
 
 from windlass.server import app
 from windlass.server.config import Settings
+from windlass.server.model.actor import THE_SERVER, act_as
 from windlass.server.model.principal import ALL_SCOPES, UserLevel
 from windlass.server.store import embedded
+from windlass.server.store.leases import LEASE
 
 # Where tests run side by side, their processes ignore Ctrl-C, and whatever a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -63,6 +65,17 @@ async def database_url(postgres_url: str) -> AsyncIterator[str]:
         yield url
 
 
+@pytest.fixture
+async def settled_database(database_url: str) -> None:
+    """PostgreSQL has run for longer than a lease, so that nothing that is lost is put down to its start."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        while not await connection.fetchval("SELECT pg_postmaster_start_time() + $1 < now()", LEASE):
+            await asyncio.sleep(0.2)
+    finally:
+        await connection.close()
+
+
 async def execute(url: str, statement: str) -> None:
     connection = await asyncpg.connect(url)
     try:
@@ -96,6 +109,12 @@ def breaches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checked(breaches: Path) -> list[str]:
     """How the command line is started so that the server's answers are checked; arguments follow."""
     return [sys.executable, str(Path(__file__).with_name("checked_server.py")), str(breaches)]
+
+
+@pytest.fixture(autouse=True)
+def nobody_acts_but_the_server() -> None:
+    """Whom a test before this one acted as is forgotten."""
+    act_as(THE_SERVER)
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ async def test_a_client_has_the_rights_it_was_created_with(windlass, application
         (program, None, ["sp:scopes:all"]),
     ):
         token = await application.tokens.issue(made["clientId"], made["clientSecret"])
-        principal = application.tokens.verify(str(token["access_token"]))
+        principal = await application.tokens.verify(str(token["access_token"]))
         assert (principal.user_level, sorted(principal.scopes)) == (level, scopes)
 
 

@@ -92,7 +92,7 @@ def test_a_file_without_permission_is_refused(tmp_path, request):
 def test_without_an_upload_and_a_path_it_says_what_to_do(kind, setting):
     connector = connect("delimited", {"id_column": "id"})
 
-    with pytest.raises(SourceUnreadable, match=rf"launch with a file.* {setting}$"):
+    with pytest.raises(SourceUnreadable, match=rf"launch with a file.* {setting} or"):
         getattr(connector, kind)(None)
 
 

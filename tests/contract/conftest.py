@@ -40,7 +40,7 @@ from windlass.server.model.task import (
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.tokens import Tokens
 from windlass.server.store import uploads
-from windlass.server.store.principals import PrincipalStore
+from windlass.server.store.revocations import RevocationStore
 
 # What tasks may call; without a worker nothing is called.
 SERVICES = {"SWEEP": "https://sweep.example/api", "OTHER": "http://127.0.0.1:9"}
@@ -61,7 +61,7 @@ class Installation:
         self.log = log
         self._portal = portal
         self._tokens: dict[object, str] = {}
-        self._levels: dict[str, UserLevel] = {}
+        self._levels = {"tester": UserLevel.ORG_ADMIN}
 
     def call(self, function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         """Run an async function on the application's own event loop."""
@@ -104,8 +104,10 @@ class Installation:
     def expired_token(self) -> str:
         """A token of the installation that was good an hour ago."""
         keyring = Keyring.load(self.application.settings.key_file)
-        store = PrincipalStore(self.application.database)
-        past = self.call(Tokens.open, store, keyring, self.application.clients, lifetime_s=-3600)
+        revocations = RevocationStore(self.application.database)
+        past = Tokens(
+            self.application.clients, keyring, self.application.tokens.refusals, revocations, lifetime_s=-3600
+        )
         return self.call(past.issue, *self.credentials())["access_token"]
 
     def add_task(

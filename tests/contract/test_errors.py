@@ -4,9 +4,7 @@ import json
 import re
 from email.utils import parsedate_to_datetime
 
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from windlass.server.model.principal import ALL_SCOPES, UserLevel
 
@@ -82,33 +80,12 @@ def test_what_cannot_be_parsed_is_told_apart_from_what_cannot_be_done(
     assert answer.json()["causes"][0]["text"]
 
 
-def forged(claims, key=None, algorithm="ES256"):
-    return jwt.encode(claims, key or ec.generate_private_key(ec.SECP256R1()), algorithm=algorithm)
-
-
 def test_an_expired_token_is_refused_as_such(installation, send):
     for token in [installation.expired_token()] * 2:
         answer = send("GET", "/beta/task-status", token)
 
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
         assert answer.json() == {"error": "JWT validation failed: JWT is expired"}
-
-
-def test_a_token_that_is_not_ours_is_refused(installation, send):
-    good = installation.token()
-    claims = jwt.decode(good, options={"verify_signature": False})
-    head, payload, signature = good.split(".")
-    unsigned = jwt.encode(claims, None, algorithm="none")
-    tokens = [
-        "nonsense", "a.b.c", forged(claims), unsigned, f"{head}.{payload}.", f"{head}.{payload}.{signature[::-1]}",
-        f"{unsigned.split('.')[0]}.{payload}.{signature}", forged(claims, "secret" * 8, "HS256"),
-        good + "x", "two words",
-    ]  # fmt: skip
-    for token in tokens:
-        answer = send("GET", "/beta/task-status", token)
-
-        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
-        assert answer.json() == {"error": "JWT validation failed: JWT is not valid"}
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])

@@ -79,6 +79,10 @@ NOT_RUN = {
         "podman build --file deploy/Containerfile --tag windlass .",
     ],
     "docs/how-to/monitor.md": ["windlass worker --metrics-port 9464"],
+    "docs/how-to/audit.md": ["psql \"$WINDLASS_DATABASE_URL\" <<'END'"],
+    "docs/how-to/authenticate.md": [
+        "export WINDLASS_CLIENT_ID=ci WINDLASS_CLIENT_SECRET=a-secret-that-this-pipeline-alone-knows"
+    ],
     "docs/how-to/behind-a-proxy.md": ["windlass serve --forwarded-allow-ips 127.0.0.1"],
     "docs/how-to/use-your-own-postgresql.md": [
         "createuser --pwprompt windlass",

@@ -6,6 +6,7 @@ from contextlib import suppress
 import psutil
 import pytest
 from tests.engine import jobs
+from tests.engine.plans import NEVER_MIND, Planner
 from tests.store.examples import insert, row_of, task_of, until
 from tests.store.shared_database import database_url, module_database_url
 
@@ -54,7 +55,7 @@ async def work(application):
             tasks=application.task_store,
             leases=application.lease_store,
             changes=application.changes,
-            sources=application.source_store,
+            open_source=application.sources.opened,
             definitions=jobs.DEFINITIONS,
             **how,
         )
@@ -139,3 +140,13 @@ def job_process():
         return found
 
     return find
+
+
+@pytest.fixture
+def plan(application):
+    """Makes a schedule."""
+
+    async def plan(name="nightly", definition="Night Job", cron=NEVER_MIND, **how):
+        return Planner(application, await application.schedules.create(name, definition, cron, **how))
+
+    return plan

@@ -26,6 +26,8 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_n
 """
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.usefixtures("settled_database")
+
 
 @pytest.fixture
 async def worker_process(environment, tmp_path):

@@ -28,7 +28,7 @@ async def main():
             tasks=application.task_store,
             leases=application.lease_store,
             changes=application.changes,
-            sources=application.source_store,
+            open_source=application.sources.opened,
             definitions=jobs.DEFINITIONS,
         ).run(stop)
 

@@ -15,6 +15,7 @@ from tests.conftest import execute, fresh_database
 from windlass.server import app
 from windlass.server.config import Settings
 from windlass.server.errors import DatabaseError
+from windlass.server.service.keyring import Keyring
 from windlass.server.store import migrations
 from windlass.server.store.database import SCHEMA_REVISION
 from windlass.server.store.task_lists import Query
@@ -93,6 +94,41 @@ async def test_a_migrated_schema_equals_a_fresh_one(dump, empty_database, databa
     tasks = await connection.fetch("SELECT id, launcher FROM task")
     await connection.close()
     assert [(str(row["id"]), row["launcher"]) for row in tasks] == [(TASK_ID, "me")]
+
+
+async def test_clients_of_before_there_were_users_keep_their_secrets_and_share_users(empty_database, tmp_path):
+    settings = Settings(database_url=empty_database, data_dir=tmp_path, key_file=tmp_path / "key")
+    secret_hmac = Keyring.load(settings.key_file).mac("client secret", b"of before").hex()
+    await execute(empty_database, (Path(__file__).parent / "0003.sql").read_text())
+    await execute(empty_database, "INSERT INTO alembic_version VALUES ('0003')")
+    clients = [
+        ("c1", "ada", "'ORG_ADMIN'"),
+        ("c2", "ada", "'ORG_ADMIN'"),
+        ("c3", "ada", "'HELPDESK'"),
+        ("c4", "ada", "NULL"),
+        ("c5", "grace", "'HELPDESK'"),
+        ("c6", "ada", "'HELPDESK'"),
+    ]
+    for place, (client_id, name, level) in enumerate(clients):
+        await execute(
+            empty_database,
+            "INSERT INTO client (id, name, user_level, scopes, secret_hmac, created)"
+            f" VALUES ('{client_id}', '{name}', {level}, '{{a:b}}', '\\x{secret_hmac}', '2026-01-0{place + 1}')",
+        )
+
+    await app.migrate(empty_database)
+
+    async with app.opened(settings, name="test") as application:
+        users = {user.name: (user.id, user.user_level) for user in await application.users.list()}
+        acting = {client.id: client.user and client.user.name for client in await application.clients.list()}
+        tokens = {client_id: await application.tokens.issue(client_id, "of before") for client_id, *_ in clients}
+        principals = {key: await application.tokens.verify(str(value["access_token"])) for key, value in tokens.items()}
+    assert users == {"ada": ("c1", "ORG_ADMIN"), "ada c3": ("c3", "HELPDESK"), "grace": ("c5", "HELPDESK")}
+    assert acting == {"c1": "ada", "c2": "ada", "c3": "ada c3", "c4": None, "c5": "grace", "c6": "ada c3"}
+    assert [principals[client_id].user_level for client_id, *_ in clients] == [
+        "ORG_ADMIN", "ORG_ADMIN", "HELPDESK", None, "HELPDESK", "HELPDESK"
+    ]  # fmt: skip
+    assert all(principal.scopes == {"a:b"} for principal in principals.values())
 
 
 async def test_the_catalogue_tells_schemas_apart(database_url):

@@ -21,6 +21,7 @@ from windlass.server.model.task import (
     new_id,
     now,
 )
+from windlass.server.service.audit import Search
 
 SOURCE_ID = "0193c1a2a1b07001800000000000abcd"
 
@@ -66,6 +67,12 @@ async def row_of(application, task):
     uuid = task if isinstance(task, str) else task.id
     rows = await application.database.fetch("SELECT * FROM task WHERE id = $1::text::uuid", uuid)
     return rows[0]
+
+
+async def entries_of(application, *, limit=None, **search):
+    """What the audit trail has, oldest first."""
+    wanted = Search(**{"is_oldest_first": True} | search)
+    return [entry async for page in application.audit.find(wanted, limit=limit) for entry in page]
 
 
 def message(text="Something happened."):

@@ -15,12 +15,14 @@ SET session_replication_role = replica;  -- The audit trail's trigger would refu
 DELETE FROM audit;
 SET session_replication_role = origin;
 DELETE FROM task;
+DELETE FROM schedule;
 DELETE FROM source;
 DELETE FROM client;
 DELETE FROM tenant_user;
 DELETE FROM revocation;
 DELETE FROM signing_key;
 DELETE FROM sealed_key;
+DELETE FROM task_definition;
 DELETE FROM queue.pgqueuer;
 DELETE FROM queue.pgqueuer_log;
 """

@@ -1,6 +1,7 @@
 """A reading of a source replaces what is known of it: whole, once, and only by the worker whose task it is."""
 
 import asyncio
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -8,14 +9,16 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import execute
 from tests.store.examples import insert, row_of, task_of
+from tests.store.shared_database import EMPTY
 
 from windlass.server import app
 from windlass.server.config import Settings
 from windlass.server.errors import Fenced, SourceUnreadable
 from windlass.server.model.source import Kind
 from windlass.server.model.task import CompletionStatus, ended, now
-from windlass.server.store.database import Database, connect
+from windlass.server.store.database import connect
 from windlass.server.store.inventory import Counts, Staging
 
 
@@ -256,10 +259,13 @@ def expected(known, reading):
 @given(sequence=readings)
 def test_a_sequence_of_readings_leaves_what_a_dictionary_would(module_database_url, sequence):
     async def run():
-        where = Settings(database_url=module_database_url, data_dir=Path(), key_file=Path())
-        database = await Database.open(module_database_url, name="windlass test", max_connections=1)
-        try:
-            application = app.Application(where, database, tokens=None)
+        await execute(module_database_url, EMPTY)
+        with tempfile.TemporaryDirectory() as folder:
+            settings = Settings(database_url=module_database_url, data_dir=Path(folder), key_file=Path(folder, "key"))
+            await read_all(settings)
+
+    async def read_all(settings):
+        async with app.opened(settings, name="windlass test") as application:
             aggregation = await Aggregation.of(application, uuid.uuid4().hex)
             known = {}
             for reading in sequence:
@@ -269,8 +275,6 @@ def test_a_sequence_of_readings_leaves_what_a_dictionary_would(module_database_u
 
                 assert counted == wanted
                 assert await aggregation.known() == known
-        finally:
-            await database.close()
 
     asyncio.run(run())
 

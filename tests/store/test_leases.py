@@ -205,6 +205,7 @@ async def test_a_living_worker_whose_lease_ran_out_loses_its_task(application, a
     assert not found[task.id].is_worker_dead
 
 
+@pytest.mark.usefixtures("settled_database")
 async def test_a_database_that_started_after_the_last_renewal_is_known_to_have_ended_the_session(application, alive):
     task = await insert(application, task_of())
     await application.lease_store.start(task.id, (await alive()).node)

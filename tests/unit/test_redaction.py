@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from windlass.server.redaction import RedactingFormatter, has_password, place_of, redacted
+from windlass.server.redaction import RedactingFormatter, has_password, place_of, redacted, redacted_values
 
 SECRET = "s3cr3t-Pa55"
 JWT = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ3aW5kbGFzcyJ9.c2lnbmF0dXJl-_x"
@@ -83,6 +83,18 @@ def test_a_log_hides_secrets_in_arguments_and_tracebacks_alike():
 ])  # fmt: skip
 def test_the_place_of_a_database_says_nothing_else(url, place):
     assert place_of(url) == place
+
+
+def test_values_lose_what_their_keys_or_looks_say_is_secret_and_nothing_else():
+    checksum = "0123456789abcdef" * 4
+    value = {
+        "password": SECRET, "access_token": SECRET, "rows": [{"API-Key": SECRET, "note": f"Bearer {SECRET}"}],
+        "nextPageToken": "7", "token": 7, "password_changed": "today", "digest": checksum, "swept": 3, "done": None,
+    }  # fmt: skip
+
+    assert redacted_values(value) == value | {
+        "password": "***", "access_token": "***", "rows": [{"API-Key": "***", "note": "Bearer ***"}],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("url", "is_said"), [

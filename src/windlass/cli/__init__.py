@@ -23,8 +23,12 @@ _COMMANDS = {
     "backup": ("windlass.cli.backup:backup", "Write the whole database to a file, while everything goes on."),
     "restore": ("windlass.cli.backup:restore", "Read such a file into an empty database."),
     "task": ("windlass.cli.tasks:task", "See, change, start and watch tasks."),
-    "client": ("windlass.cli.clients:client", "Make API clients."),
+    "client": ("windlass.cli.clients:client", "Make, change and remove API clients."),
+    "user": ("windlass.cli.users:user", "Change and remove the users that clients act for."),
+    "key": ("windlass.cli.keys:key", "See and change the keys that sign tokens and seal secrets."),
     "source": ("windlass.cli.sources:source", "Register sources and aggregate them."),
+    "schedule": ("windlass.cli.schedules:schedule", "Launch tasks at set times."),
+    "audit": ("windlass.cli.audit:audit", "See who changed what."),
     "sample": ("windlass.cli.sample:sample", "Fill the store with plausible tasks of the last 80 days."),
     "completion": ("windlass.cli.completion:completion", "Print what makes a shell complete the commands."),
 }

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import os
+import pwd
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ from windlass.cli.output import err
 from windlass.server import logs
 from windlass.server.app import Application, opened
 from windlass.server.config import Settings
+from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
 from windlass.server.redaction import has_password
 
 T = TypeVar("T")
@@ -61,13 +64,65 @@ async def _until_terminated(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def on_application(settings: Settings, use: Callable[[Application], Coroutine[Any, Any, T]]) -> T:
-    """Open the application, let `use` work with it, and close it."""
+    """Open the application, let `use` work with it, and close it. What it changes is the doing of who runs us."""
 
     async def main() -> T:
+        user = _account()
+        act_as(Actor(type=ActorType.COMMAND, id=user, name=user, address=MACHINE))
         async with opened(settings, name="windlass command") as application:
             return await use(application)
 
     return run(main())
+
+
+def _account() -> str:
+    """The operating system's name of who runs this process; variables such as USER may say anything."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())  # In a container an account may have no name.
+
+
+def drawn(settings: Settings, use: Callable[[Application], AsyncIterator[list[T]]]) -> Iterator[T]:
+    """What `use` finds with the application, one by one; no more than a page of it is in memory.
+
+    The application is opened for the first, and closed after the last or with the iterator.
+    """
+
+    async def pages() -> AsyncGenerator[list[T]]:
+        async with opened(settings, name="windlass command") as application:
+            async for page in use(application):
+                yield page
+
+    drawing: asyncio.Task[Any] | None = None
+
+    async def draw() -> list[T] | None:
+        nonlocal drawing
+        drawing = asyncio.current_task()
+        try:
+            return await anext(found, None)
+        finally:
+            drawing = None
+
+    def end(_signal: int, _frame: object) -> None:
+        if drawing is None:  # The loop stands still while a page is written.
+            raise click.exceptions.Exit(143)
+        drawing.cancel()
+
+    async def close() -> None:
+        await found.aclose()
+
+    found = pages()
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, end)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            while (page := runner.run(draw())) is not None:
+                yield from page
+        except asyncio.CancelledError:
+            raise click.exceptions.Exit(143) from None
+        finally:
+            runner.run(close())
 
 
 def log_to_stderr(*, is_colourful: bool, is_quiet: bool = False, log_format: str | None = None) -> None:

@@ -35,7 +35,7 @@ MEANINGS = {
     ExitStatus.SUCCESS: "success",
     ExitStatus.FAILED: "a task ended in error, or what no other number stands for",
     ExitStatus.MISUSED: "the command was typed wrongly, or a setting is missing or wrong",
-    ExitStatus.NOT_FOUND: "there is no such task, source or definition",
+    ExitStatus.NOT_FOUND: "there is no such task, source, definition, client or user",
     ExitStatus.REFUSED: "the server or the database refused; trying again does not help",
     ExitStatus.UNREACHABLE: "no answer, or none that can be used; trying again later may help",
     ExitStatus.TIMED_OUT: "the time that --timeout gave ran out",

@@ -4,6 +4,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -11,7 +12,7 @@ import click
 
 from windlass.cli.exits import TimedOut
 from windlass.cli.output import FORMATS
-from windlass.cli.times import parse_duration_s, short_duration
+from windlass.cli.times import parse_duration_s, parse_moment, short_duration
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -81,6 +82,21 @@ class Duration(click.ParamType[float]):
             return value
         try:
             return parse_duration_s(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+class Moment(click.ParamType[datetime]):
+    """A moment, typed as `2d` (that long ago), `14:00`, `2026-11-01` or an ISO date and time."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """See parse_moment."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return parse_moment(value, datetime.now(UTC))
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
 

@@ -13,13 +13,14 @@ from windlass.cli.connection import api_options
 from windlass.cli.loading import load
 from windlass.cli.options import Id, database_options, output_options
 from windlass.cli.output import write_object, write_objects
-from windlass.cli.pairs import split_pair
+from windlass.cli.source_settings import GivenSettings, settings_options
 from windlass.cli.text import clean, clean_line
 
 if TYPE_CHECKING:
     from windlass.cli.exits import ExitStatus
     from windlass.client import Client, LoadTask
     from windlass.client.launches import OnProgress
+    from windlass.server.app import Application
     from windlass.server.model.source import Source
     from windlass.server.service.sources import Sources
 
@@ -42,19 +43,19 @@ def source() -> None:
 @source.command()
 @click.argument("name")
 @click.option("--connector", required=True, help="unix (this machine's own accounts) or delimited (files).")
+@settings_options
 @click.option(
-    "--setting",
-    "pairs",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="One of the connector's settings; may be repeated.",
+    "--schedule", "cron", metavar="CRON", help="When to aggregate its accounts: makes a schedule of the same name."
 )
+@click.option("--time-zone", default="UTC", show_default=True, metavar="ZONE", help="Whose clocks --schedule means.")
 @output_options(on_pipe="table")
 @database_options
 def create(
     name: str,
     connector: str,
-    pairs: tuple[str, ...],
+    given: GivenSettings,
+    cron: str | None,
+    time_zone: str,
     output: str,
     data_dir: Path | None,
     database_url: str | None,
@@ -68,17 +69,34 @@ def create(
         --setting id_column=employee_id
       windlass source create Payroll --connector delimited \\
         --setting id_column=id --setting 'delimiter=;' \\
-        --setting encoding=latin-1 --setting path=/data/payroll.csv
+        --setting encoding=latin-1 --setting path=/data/payroll.csv \\
+        --schedule "0 2 * * *" --time-zone Europe/Berlin
+      windlass source create People --connector delimited \\
+        --setting id_column=id --secret token \\
+        --setting url=https://hr.example/people.csv
     """
+    from windlass.cli.backend import on_application, settings_of
     from windlass.server.connectors import connect
+    from windlass.server.errors import RequestRefused
+    from windlass.server.model.definition import ACCOUNT_AGGREGATION
     from windlass.server.model.source import Kind
 
-    settings: dict[str, str] = {}
-    for key, value in (split_pair(pair, "--setting") for pair in pairs):
-        if key in settings:
-            raise click.BadParameter(f"{key} is given more than once; give it once.", param_hint="--setting")
-        settings[key] = value
-    made = _use(data_dir, database_url, lambda sources: sources.create(name, connector, settings))
+    given.check(connector)
+    settings = given.values()
+
+    async def use(application: "Application") -> "Source":
+        made = await application.sources.create(name, connector, settings)
+        if cron is not None:
+            try:
+                await application.schedules.create(
+                    name, ACCOUNT_AGGREGATION.unique_name, cron, time_zone=time_zone, source=made.id
+                )
+            except RequestRefused:  # Both or none of them.
+                await application.sources.delete(made.id)
+                raise
+        return made
+
+    made = on_application(settings_of(data_dir, database_url), use)
 
     def show(made: "Source") -> None:
         needs_file = connect(made.connector, made.settings).needs_upload(Kind.ACCOUNT)
@@ -86,6 +104,46 @@ def create(
         click.echo(f"windlass source load-accounts {made.id}{' --file FILE' if needs_file else ''} --wait")
 
     write_object(made, output, columns=_COLUMNS, data=_object, show=show)
+
+
+@source.command()
+@click.argument("source_id", metavar="ID")
+@settings_options
+@click.option("--unset", multiple=True, metavar="KEY", help="A setting to take away; may be repeated.")
+@output_options(on_pipe="json")
+@database_options
+def update(
+    source_id: str,
+    given: GivenSettings,
+    unset: tuple[str, ...],
+    output: str,
+    data_dir: Path | None,
+    database_url: str | None,
+) -> None:
+    """Change settings of a source.
+
+    Those that are not named stay as they are.
+
+    \b
+    Examples:
+      windlass source update 0193c1a2a1b07001800000000000abcd \\
+        --setting url=https://hr.example/people.csv --unset path
+      windlass source update 0193c1a2a1b07001800000000000abcd \\
+        --secret token
+    """
+    if not given.names() and not unset:
+        raise click.UsageError("There is nothing to change; give --setting, --secret, --secret-file or --unset.")
+    if both := sorted(set(unset) & set(given.names())):
+        raise click.BadParameter(f"{both[0]} cannot be set and taken away.", param_hint="--unset")
+
+    settings = given.values()
+
+    async def change(sources: "Sources") -> "Source":
+        given.check((await sources.get(source_id)).connector)
+        return await sources.update(source_id, settings, unset)
+
+    changed = _use(data_dir, database_url, change)
+    write_object(changed, output, columns=_COLUMNS, data=_object, show=_show_one)
 
 
 @source.command("list")

@@ -22,6 +22,8 @@ from windlass.server.engine.worker import Worker
 from windlass.server.errors import ConfigurationError, WindlassError
 from windlass.server.instruments import Instruments
 from windlass.server.model.definition import BUILT_IN
+from windlass.server.service import fixed_clients
+from windlass.server.service.audit import AuditTrail
 from windlass.server.service.census import Census
 from windlass.server.service.clients import Clients
 from windlass.server.service.definitions import Definitions
@@ -31,21 +33,33 @@ from windlass.server.service.health import Health
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.launches import Launches
 from windlass.server.service.rate_limit import FailureLimit, RequestLimit
+from windlass.server.service.refusals import Refusals
 from windlass.server.service.restoring import hand_back_all
 from windlass.server.service.retention import Retention
 from windlass.server.service.samples import Samples
+from windlass.server.service.scheduler import Scheduler
+from windlass.server.service.schedules import Schedules
+from windlass.server.service.sealing import Sealing
+from windlass.server.service.signing_keys import SigningKeys
 from windlass.server.service.sources import Sources
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import ClientRejected, Tokens
+from windlass.server.service.users import Users
 from windlass.server.store import backup, embedded
+from windlass.server.store.audit import AuditStore
 from windlass.server.store.changes import Changes
+from windlass.server.store.clients import ClientStore
 from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
 from windlass.server.store.definitions import DefinitionStore
+from windlass.server.store.keys import KeyStore
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.permits import PermitStore
-from windlass.server.store.principals import PrincipalStore
+from windlass.server.store.revocations import RevocationStore
+from windlass.server.store.schedules import ScheduleStore
+from windlass.server.store.signing_keys import SigningKeyStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
+from windlass.server.store.users import UserStore
 
 __all__ = ["Application", "ClientRejected", "back_up", "migrate", "migrated", "opened", "restore", "serve", "work"]
 
@@ -67,7 +81,9 @@ class Application:
         self.health = Health(database, keyring)
         self.instruments = Instruments()
         self.clients = clients
+        self.users = Users(UserStore(database))
         self.tokens = tokens
+        self.signing_keys = tokens.refusals.keys
         codec = TaskDocuments()
         self.changes = Changes(database.url)
         self.task_store = TaskStore(
@@ -76,10 +92,13 @@ class Application:
         self.lease_store = LeaseStore(database, codec, self.changes, self.instruments)
         self.source_store = SourceStore(database)
         self.definition_store = DefinitionStore(database, [definition.summary for definition in BUILT_IN.values()])
-        self.sources = Sources(self.source_store)
+        self.sealing = Sealing(database, keyring, KeyStore(database), self.source_store)
+        self.sources = Sources(database, self.source_store, self.sealing)
         self.following = Following(self.task_store, self.changes)
+        tokens.refusals.listen(lambda: self.following.check_callers(tokens.check))
         self.tasks = TaskService(self.task_store, self.lease_store, self.following)
-        self.retention = Retention(database, self.task_store)
+        self.schedule_store = ScheduleStore(database, retention_days=settings.retention_days)
+        self.retention = Retention(database, self.task_store, self.schedule_store)
         self.definitions = Definitions(self.definition_store)
         self.launches = Launches(database, self.task_store, self.source_store, self.definition_store, self.changes)
         self.executions = Executions(
@@ -91,22 +110,12 @@ class Application:
             self.changes,
             services=settings.execution_services,
         )
+        self.scheduler = Scheduler(database, self.schedule_store, self.executions, self.tasks, self.changes)
+        self.schedules = Schedules(database, self.schedule_store, self.source_store, self.executions, self.scheduler)
         self.samples = Samples(database, self.task_store)
-        self._read_what_stands()
-
-    def _read_what_stands(self) -> None:
-        self.instruments.read(
-            "windlass_database_connections",
-            "Connections of the pool to the database: lent to somebody, idle, or waited for.",
-            ("state",),
-            lambda: self.database.load,
-        )
-        self.instruments.read(
-            "windlass_followers",
-            "Clients that wait for a task or stream its events, and those that stream a list's.",
-            ("of",),
-            lambda: self.following.followers,
-        )
+        self.audit = AuditTrail(AuditStore(database))
+        for part in (database, self.following):
+            part.show_on(self.instruments)
 
     def watched(self, *, has_census: bool) -> Watched:
         """What those who watch the process are told. has_census: whether the numbers of all tasks are among it."""
@@ -127,7 +136,7 @@ class Application:
             tasks=self.task_store,
             leases=self.lease_store,
             changes=self.changes,
-            sources=self.source_store,
+            open_source=self.sources.opened,
             definitions=BUILT_IN,
             slots=slots,
         )
@@ -143,10 +152,11 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
         await migrate(url)
         database = await Database.open(url, name=name)
         try:
-            principals = PrincipalStore(database)
-            keyring = await Keyring.of_database(settings.key_file, principals)
-            clients = Clients(principals, keyring)
-            tokens = await Tokens.open(principals, keyring, clients, lifetime_s=settings.token_lifetime_s)
+            keyring = await Keyring.of_database(settings.key_file, KeyStore(database))
+            clients = Clients(ClientStore(database), keyring)
+            revocations = RevocationStore(database)
+            refusals = Refusals(await SigningKeys.open(SigningKeyStore(database), keyring), revocations)
+            tokens = Tokens(clients, keyring, refusals, revocations, lifetime_s=settings.token_lifetime_s)
             yield Application(settings, database, keyring, clients, tokens)
         finally:
             await database.close()
@@ -154,8 +164,9 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
 
 @asynccontextmanager
 async def _upkeep(application: Application) -> AsyncIterator[None]:
-    """What every process that changes tasks does beside its work: tells of changes, deletes what is too old."""
-    keeping = [asyncio.create_task(application.changes.run()), asyncio.create_task(application.retention.run())]
+    """What every node does beside its work: tells of changes, deletes what is too old, launches what is due."""
+    parts = (application.changes, application.retention, application.scheduler)
+    keeping = [asyncio.create_task(part.run()) for part in parts]
     try:
         yield
     finally:
@@ -262,12 +273,14 @@ async def serve(
 
     port: 0 takes any free one. limits: of connections, for tests; they come from the settings otherwise.
     on_ready: called with the application and its URL once requests are answered.
-    Raises ConfigurationError where the port is taken.
+    Raises ConfigurationError where the port is taken, or a fixed client is said wrongly.
     """
+    fixed = fixed_clients.load(settings)
     files = allow_many_files()
     connections_at_most = max(1, min(settings.connections, files - _FILES_BESIDE))
     with listen(host, port) as listening:
         async with opened(settings, name="windlass serve") as application, _upkeep(application):
+            await fixed_clients.apply(fixed, application.clients)
             await _serve(
                 application,
                 listening,
@@ -315,6 +328,7 @@ async def _serve(
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     duties = [serving, asyncio.create_task(stop.wait())]
     following = asyncio.create_task(application.following.run())
+    looking = asyncio.create_task(application.tokens.refusals.run())
     try:
         readying = asyncio.create_task(server.ready.wait())
         await asyncio.wait([serving, readying], return_when=asyncio.FIRST_COMPLETED)
@@ -333,8 +347,9 @@ async def _serve(
     finally:
         stop.set()
         following.cancel()  # Those who wait are answered, and streams end, so that the server can.
+        looking.cancel()
         server.should_exit = True
-        await asyncio.gather(*duties, following, return_exceptions=True)
+        await asyncio.gather(*duties, following, looking, return_exceptions=True)
 
 
 async def work(

@@ -38,6 +38,7 @@ class Settings:
     connections: how many the API has at once. upload_mib: how large a file a launch may bring, its form included.
     has_metrics: whether whoever reaches the process may read them.
     stop_delay_s: how long requests are still taken once the process is told to stop, and says that it is not ready.
+    client_id, client_secret: of a client that is there on every start, both or neither. clients_file: names more.
     """
 
     database_url: str | None
@@ -54,6 +55,9 @@ class Settings:
     upload_mib: int = 1024
     has_metrics: bool = True
     stop_delay_s: int = 0
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    clients_file: Path | None = None
 
     @classmethod
     def load(
@@ -67,6 +71,7 @@ class Settings:
         """Read the environment; an argument that is given wins. Raises ConfigurationError naming the variable."""
         folder = data_dir or _path(environ, "WINDLASS_DATA_DIR") or default_data_dir(environ)
         folder = folder.expanduser().absolute()
+        client_id, client_secret = _pair(environ, "WINDLASS_CLIENT_ID", "WINDLASS_CLIENT_SECRET")
         return cls(
             database_url=database_url or environ.get("WINDLASS_DATABASE_URL") or None,
             data_dir=folder,
@@ -86,6 +91,9 @@ class Settings:
             upload_mib=_positive(environ, "WINDLASS_UPLOAD_MIB", 1024),
             has_metrics=_choice(environ, "WINDLASS_METRICS", {"on": True, "off": False}, "on"),
             stop_delay_s=_whole(environ, "WINDLASS_STOP_DELAY_S", 0, least=0),
+            client_id=client_id,
+            client_secret=client_secret,
+            clients_file=_path(environ, "WINDLASS_CLIENTS_FILE"),
         )
 
 
@@ -104,6 +112,15 @@ def data_dir_mode() -> int:
 def _path(environ: Mapping[str, str], name: str) -> Path | None:
     value = environ.get(name)
     return Path(value).expanduser().absolute() if value else None
+
+
+def _pair(environ: Mapping[str, str], one: str, other: str) -> tuple[str | None, str | None]:
+    """Two variables of which neither is of use alone. What they hold is not repeated in the error."""
+    values = environ.get(one) or None, environ.get(other) or None
+    if (values[0] is None) != (values[1] is None):
+        missing, there = (one, other) if values[0] is None else (other, one)
+        raise ConfigurationError(f"{there} is set and {missing} is not; set both, or neither.")
+    return values
 
 
 def _choice(environ: Mapping[str, str], name: str, meanings: Mapping[str, bool], default: str) -> bool:

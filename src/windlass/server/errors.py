@@ -7,11 +7,13 @@
     │   │   └── DatabaseUnreached    it was not even asked, so nothing was written
     │   └── EmbeddedDatabaseError    our own PostgreSQL cannot be started, adopted or stopped
     ├── SourceUnreadable             a source as a whole cannot be read; nothing was changed
+    │   └── SourceUnavailable        it cannot be read at the moment; trying again later may work
     ├── Fenced                       a writer lost its right to a task: cleared, cancelled or taken over
     └── RequestRefused               what a caller asked for cannot be done
         ├── InvalidRequest           the request's content is wrong
         ├── NotFound                 there is no such task, definition, source or client
         ├── PreconditionFailed       what the caller saw has changed since
+        ├── TokenRejected            the caller's token is missing, or good no more
         ├── TooManyRequests          the caller asks more often than it may
         └── PermissionDenied         the caller lacks a scope, a user level or a user
 
@@ -64,6 +66,10 @@ class SourceUnreadable(WindlassError):
     """A source as a whole cannot be read; nothing was changed."""
 
 
+class SourceUnavailable(SourceUnreadable):
+    """A source cannot be read at the moment; trying again later may work."""
+
+
 class Fenced(WindlassError):
     """A writer lost its right to a task: it was cleared, cancelled, ended or taken over."""
 
@@ -98,6 +104,10 @@ class NotFound(RequestRefused):
 
 class PreconditionFailed(RequestRefused):
     """What the caller saw has changed since."""
+
+
+class TokenRejected(RequestRefused):
+    """An access token is missing, expired, revoked or not ours; the message is the wire's (contract §7)."""
 
 
 class TooManyRequests(RequestRefused):

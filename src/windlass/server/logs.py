@@ -10,7 +10,7 @@ Ids are said once, where they are known, and stand in every line from there on. 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -32,6 +32,9 @@ _IDS = ("task_id", "tracking_id", "client_id", "node")
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _about: ContextVar[Mapping[str, str]] = ContextVar("about", default=_NOTHING)
+
+
+Hide = Callable[[str], str]
 
 
 class LogFormat(StrEnum):
@@ -60,10 +63,10 @@ def ids_now() -> dict[str, str]:
     return {name: ids[name] for name in _IDS if name in ids}
 
 
-def write(log_format: LogFormat, *, level: int = logging.INFO) -> None:
-    """Write the log to standard error."""
+def write(log_format: LogFormat, *, level: int = logging.INFO, hide: Hide = str) -> None:
+    """Write the log to standard error. hide: takes secrets out of a text that look like nothing in particular."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
+    handler.setFormatter(JsonFormatter(hide) if log_format is LogFormat.JSON else TextFormatter(hide=hide))
     write_to(handler, level=level)
 
 
@@ -83,8 +86,13 @@ def format_in_use() -> LogFormat:
 class TextFormatter(RedactingFormatter):
     """A line for people; the ids stand at its end, but for those that the message says itself."""
 
-    def __init__(self, layout: str = "%(asctime)s %(levelname)s %(name)s: %(message)s") -> None:
+    def __init__(self, layout: str = "%(asctime)s %(levelname)s %(name)s: %(message)s", *, hide: Hide = str) -> None:
         super().__init__(layout)
+        self._hide = hide
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record, as it may be read."""
+        return redacted(self._hide(logging.Formatter.format(self, record)))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name.
         """The line without its traceback."""
@@ -96,21 +104,24 @@ class TextFormatter(RedactingFormatter):
 class JsonFormatter(logging.Formatter):
     """A line for programs: one JSON object."""
 
+    def __init__(self, hide: Hide = str) -> None:
+        super().__init__()
+        self._hide = hide
+
     def format(self, record: logging.LogRecord) -> str:
         """One record. Redacted part by part, for in JSON's own escapes a secret may look otherwise."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
             "level": record.levelname,
             "logger": record.name,
-            "message": redacted(_whole(record.getMessage())),
-            **{name: redacted(_whole(value)) for name, value in ids_now().items()},
+            "message": self._readable(record.getMessage()),
+            **{name: self._readable(value) for name, value in ids_now().items()},
         }
         trace = self.formatException(record.exc_info) if record.exc_info else record.exc_text
         if trace:
-            line["exception"] = redacted(_whole(trace))
+            line["exception"] = self._readable(trace)
         return msgspec.json.encode(line).decode()
 
-
-def _whole(text: str) -> str:
-    """The text, with what no UTF-8 can hold written as an escape."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    def _readable(self, text: str) -> str:
+        """The text without secrets, and with what no UTF-8 can hold written as an escape."""
+        return redacted(self._hide(text)).encode("utf-8", "backslashreplace").decode()

@@ -7,6 +7,7 @@ place. Knows nothing of the server, and imports nothing of it.
 
 import logging
 import re
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 HIDDEN = "***"
@@ -41,11 +42,30 @@ _PATTERNS = (
 )
 
 
+_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
+_HEX = re.compile("[0-9a-f]{64}")
+
+
 def redacted(text: str) -> str:
     """The text without what looks like a secret."""
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def redacted_values(value: Any) -> Any:
+    """A JSON value without what its keys, or the look of its texts, say is a secret.
+
+    A lone row of hex digits stays: among data it is a checksum more often than a client secret of ours.
+    """
+    if isinstance(value, dict):
+        return {
+            name: HIDDEN if isinstance(each, str) and _SECRET_NAME.fullmatch(name) else redacted_values(each)
+            for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [redacted_values(each) for each in value]
+    return redacted(value) if isinstance(value, str) and not _HEX.fullmatch(value) else value
 
 
 def place_of(url: str) -> str:

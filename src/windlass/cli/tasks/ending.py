@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from windlass.cli.connection import api_options, connect
-from windlass.cli.exits import ExitStatus, Failure, TimedOut, status_of
+from windlass.cli.exits import ExitStatus, TimedOut, status_of
 from windlass.cli.idleness import is_idle
 from windlass.cli.options import Id, output_options
 from windlass.cli.output import err
 from windlass.cli.progress import counted
+from windlass.cli.questions import confirm
 from windlass.cli.tasks.data import write_tasks
 from windlass.cli.tasks.selection import Selection, selection_options
 from windlass.cli.text import clean_line
@@ -171,11 +172,7 @@ def _ask(tasks: Sequence[TaskStatus], question: str, declined: str) -> None:
         err().print(line)
     if len(tasks) > _SHOWN_AT_MOST:
         click.echo(f"… and {len(tasks) - _SHOWN_AT_MOST:,} more", err=True)
-    if not sys.stdin.isatty():
-        raise Failure(f"{question} There is no terminal to ask on; add --yes if you are sure.", ExitStatus.MISUSED)
-    if not click.confirm(question, err=True):
-        click.echo(declined, err=True)
-        raise click.exceptions.Exit(ExitStatus.INTERRUPTED)
+    confirm(question, declined)
 
 
 def _end(

@@ -18,8 +18,7 @@ from click.shell_completion import CompletionItem
 
 from windlass.cli.exits import ExitStatus, Failure
 from windlass.cli.idleness import is_idle
-from windlass.cli.options import Duration, is_id
-from windlass.cli.times import parse_moment
+from windlass.cli.options import Duration, Moment, is_id
 from windlass.client import CompletionStatus, F, Filter, TaskStatus
 from windlass.client.versions import version_of
 
@@ -231,21 +230,6 @@ def selection_options(*, is_of_pending: bool = False, is_sorted: bool = True) ->
         return selecting  # type: ignore[return-value]  # It is called by click, with what the options say.
 
     return decorate
-
-
-class Moment(click.ParamType[datetime]):
-    """A moment, typed as `2d` (that long ago), `14:00`, `2026-11-01` or an ISO date and time."""
-
-    name = "moment"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """See parse_moment."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            return parse_moment(value, datetime.now(UTC))
-        except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
 
 
 class Statuses(click.ParamType[frozenset[str]]):

@@ -10,12 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from windlass.server import logs
+from windlass.server.errors import TokenRejected
+from windlass.server.model.actor import Actor, ActorType, act_as
 from windlass.server.model.principal import Permission, Principal, check
 from windlass.server.service.rate_limit import RequestLimit
-from windlass.server.service.tokens import TokenRejected, Tokens
+from windlass.server.service.tokens import Tokens
 
 Operation: TypeAlias = Callable[[Request, Principal], Awaitable[Response]]
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+_READING = ("GET", "HEAD")  # They change nothing that would be noted.
 
 
 def guarded(
@@ -27,14 +31,29 @@ def guarded(
     """
 
     async def endpoint(request: Request) -> Response:
-        principal = tokens.verify(_token(request))
+        token = _token(request)
+        principal = tokens.known(token) or await tokens.verify(token)
         logs.concerns(client_id=principal.client_id)
         if limit is not None:
             await limit.admit(principal.client_id, version)
         check(principal, permission)
+        if request.method not in _READING:
+            act_as(actor_of(request, principal))
         return await operation(request, principal)
 
     return endpoint
+
+
+def actor_of(request: Request, principal: Principal) -> Actor:
+    """Who makes the request, as the audit trail names them."""
+    client = request.scope["client"]
+    return Actor(
+        type=ActorType.APPLICATION if principal.user_level is None else ActorType.USER,
+        id=principal.client_id,
+        name=principal.name,
+        address=client and client[0],
+        tracking_id=request.scope["windlass.request_id"],
+    )
 
 
 def _token(request: Request) -> str:

@@ -24,9 +24,9 @@ from windlass.server.errors import (
     PermissionDenied,
     PreconditionFailed,
     RequestRefused,
+    TokenRejected,
     TooManyRequests,
 )
-from windlass.server.service.tokens import TokenRejected
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,9 @@
     id: 7                     a single task's version; a list's events have none, for a list cannot be resumed
     data: {"id": …}           the whole TaskStatus
 
-A stream ends with its task, with the caller's token, or with the server. Source: the HTML standard, §9.2.
+A stream ends with its task, with the caller's token, expired or revoked, or with the server.
+
+Source: the HTML standard, §9.2.
 """
 
 import time
@@ -15,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from windlass.server.language.filters import Expression
+from windlass.server.model.principal import Principal
 from windlass.server.service.following import Feed
 from windlass.server.service.tasks import TaskService
 from windlass.server.store.tasks import Stored
@@ -33,7 +36,7 @@ class EventStream(StreamingResponse):
         super().__init__(events, headers=_HEADERS)
 
     @classmethod
-    async def of_task(cls, tasks: TaskService, task_id: str, request: Request, *, until: float) -> Response:
+    async def of_task(cls, tasks: TaskService, task_id: str, request: Request, caller: Principal) -> Response:
         """Every change of one task, its present state first unless `Last-Event-ID` names it. Raises NotFound.
 
         A caller who comes back for a task whose end it has seen is told to stay away (204).
@@ -42,23 +45,23 @@ class EventStream(StreamingResponse):
         stored = await tasks.get(task_id)
         if stored.is_final and seen == str(stored.version):
             return Response(None, HTTPStatus.NO_CONTENT)
-        return cls(_of_task(tasks, task_id, seen, until))
+        return cls(_of_task(tasks, task_id, seen, caller))
 
     @classmethod
-    def of_matching(cls, tasks: TaskService, condition: Expression | None, *, until: float) -> Response:
+    def of_matching(cls, tasks: TaskService, condition: Expression | None, caller: Principal) -> Response:
         """Every change, from now on, of all tasks that meet the condition as it leaves them."""
-        return cls(_of_matching(tasks, condition, until))
+        return cls(_of_matching(tasks, condition, caller))
 
 
-async def _of_task(tasks: TaskService, task_id: str, seen: str, until: float) -> AsyncIterator[bytes]:
-    with tasks.following.task(task_id) as feed:
+async def _of_task(tasks: TaskService, task_id: str, seen: str, caller: Principal) -> AsyncIterator[bytes]:
+    with tasks.following.task(task_id, caller) as feed:
         stored = await tasks.get(task_id)
         if seen != str(stored.version):
             yield _event(stored, event_id=stored.version)
         if stored.is_final:
             return
         version = stored.version
-        async for changed in _taken(feed, until):
+        async for changed in _taken(feed, caller):
             for stored in changed.values():
                 if stored.version > version:
                     version = stored.version
@@ -69,16 +72,16 @@ async def _of_task(tasks: TaskService, task_id: str, seen: str, until: float) ->
                 return
 
 
-async def _of_matching(tasks: TaskService, condition: Expression | None, until: float) -> AsyncIterator[bytes]:
-    with tasks.following.matching(condition) as feed:
+async def _of_matching(tasks: TaskService, condition: Expression | None, caller: Principal) -> AsyncIterator[bytes]:
+    with tasks.following.matching(condition, caller) as feed:
         yield _BEAT
-        async for changed in _taken(feed, until):
+        async for changed in _taken(feed, caller):
             yield b"".join(_event(stored) for stored in changed.values()) or _BEAT
 
 
-async def _taken(feed: Feed, until: float) -> AsyncIterator[dict[str, Stored]]:
-    """What the feed gives, batch by batch; empty ones as a beat. until: in seconds since 1970."""
-    while not feed.is_closed and (left_s := until - time.time()) > 0:
+async def _taken(feed: Feed, caller: Principal) -> AsyncIterator[dict[str, Stored]]:
+    """What the feed gives, batch by batch; empty ones as a beat."""
+    while not feed.is_closed and (left_s := caller.expires_at - time.time()) > 0:
         yield await feed.take(min(_BEAT_S, left_s))
 
 

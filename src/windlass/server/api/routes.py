@@ -77,7 +77,9 @@ def table(parts: Parts) -> Mapping[str, Mapping[str, Endpoint]]:
     by_path: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
     oauth = OAuthApi(parts.tokens, parts.failure_limit, takes_query_credentials=parts.takes_query_credentials)
     by_path["/oauth/token"]["POST"] = oauth.token
+    by_path["/oauth/revoke"]["POST"] = oauth.revoke
     by_path["/oauth/info"]["GET"] = oauth.info
+    by_path["/.well-known/jwks.json"]["GET"] = oauth.keys
     by_path["/docs/style.css"]["GET"] = style
     for version in VERSIONS:
         rows = list(rows_of(version, parts))

@@ -37,7 +37,7 @@ class TaskStatusApi:
         is_ascending = parameters.is_ascending(request)
         part = parameters.slice_of(request)
         if conditions.wants_events(request):
-            return EventStream.of_matching(self._tasks, condition, until=principal.expires_at)
+            return EventStream.of_matching(self._tasks, condition, principal)
         return await self._page(request, Query(self._version.lists, condition, is_ascending), part)
 
     async def list_pending(self, request: Request, principal: Principal) -> Response:
@@ -52,11 +52,11 @@ class TaskStatusApi:
         task_id = request.path_params["id"]
         known, wait_s = conditions.known_versions(request), conditions.wait_s(request)
         if conditions.wants_events(request):
-            return await EventStream.of_task(self._tasks, task_id, request, until=principal.expires_at)
+            return await EventStream.of_task(self._tasks, task_id, request, principal)
         if wait_s is None:
             stored = await self._tasks.get(task_id)
         else:
-            stored = await self._tasks.changed(task_id, timeout_s=wait_s, known=known)
+            stored = await self._tasks.changed(task_id, principal, timeout_s=wait_s, known=known)
         headers = {} if wait_s is None else {"Preference-Applied": f"wait={wait_s}"}
         if known is not None and known(stored.version):
             return Response(None, HTTPStatus.NOT_MODIFIED, {**headers, **conditions.validators(stored.version)})

@@ -13,11 +13,12 @@ from windlass.server.errors import ConfigurationError
 
 
 class _Entry(NamedTuple):
-    """A connector, and the names of the settings it must and may be given."""
+    """A connector, and the names of the settings it must and may be given; `secret` are some of these."""
 
     build: Callable[[Mapping[str, str]], Connector]
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    secret: frozenset[str] = frozenset()
 
 
 _REGISTRY: Mapping[str, _Entry] = {
@@ -27,13 +28,19 @@ _REGISTRY: Mapping[str, _Entry] = {
         optional=(
             "name_column",
             "path",
+            "url",
             "entitlement_id_column",
             "entitlement_name_column",
             "entitlement_path",
+            "entitlement_url",
+            "username",
+            "password",
+            "token",
             "delimiter",
             "quote",
             "encoding",
         ),
+        secret=frozenset({"password", "token"}),
     ),
     "unix": _Entry(lambda settings: Unix()),
 }
@@ -47,9 +54,7 @@ def connect(connector: str, settings: Mapping[str, str]) -> Connector:
 
     Raises ConfigurationError: no such connector, a setting it does not have, one it lacks, a wrong value.
     """
-    entry = _REGISTRY.get(connector)
-    if entry is None:
-        raise ConfigurationError(f"There is no connector {connector!r}; choose one of {', '.join(CONNECTORS)}.")
+    entry = _entry(connector)
     allowed = entry.required + entry.optional
     for name in settings:
         if name not in allowed:
@@ -60,3 +65,15 @@ def connect(connector: str, settings: Mapping[str, str]) -> Connector:
         if not settings.get(name, "").strip():
             raise ConfigurationError(f"The connector {connector} needs the setting {name}, which is missing or empty.")
     return entry.build(settings)
+
+
+def secret_settings(connector: str) -> frozenset[str]:
+    """The settings of a connector that nobody but itself may read. Raises ConfigurationError: no such connector."""
+    return _entry(connector).secret
+
+
+def _entry(connector: str) -> _Entry:
+    entry = _REGISTRY.get(connector)
+    if entry is None:
+        raise ConfigurationError(f"There is no connector {connector!r}; choose one of {', '.join(CONNECTORS)}.")
+    return entry

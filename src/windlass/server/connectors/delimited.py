@@ -3,12 +3,13 @@
 Owns the settings of such a source; `table.py` reads the files. Knows no database and no task.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from windlass.server.connectors.download import Place, credentials_of, place_of
 from windlass.server.connectors.lines import is_text_encoding
-from windlass.server.connectors.reading import Reading
+from windlass.server.connectors.reading import Reading, Record, Skipped
 from windlass.server.connectors.table import Dialect, Keys, Table
 from windlass.server.errors import ConfigurationError, SourceUnreadable
 from windlass.server.model.source import Kind
@@ -24,6 +25,8 @@ class Delimited:
         id_column: the column of the native identity; entitlement_id_column defaults to it.
         name_column, entitlement_name_column: the column of the name; by default the native identity's.
         path, entitlement_path: the file to read when the launch brings none.
+        url, entitlement_url: the same, on a web server.
+        username and password, or token: what that server asks for; password and token are secret.
         delimiter: one character, "," by default; a tab may be spelled `\t` or `tab`.
         quote: one character, '"' by default; empty where no character quotes.
         encoding: any text encoding Python knows, "utf-8" by default; a byte order mark is tolerated.
@@ -36,40 +39,71 @@ class Delimited:
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._dialect = _dialect(settings)
         self._keys: dict[Kind, Keys] = {}
-        self._paths: dict[Kind, Path] = {}
+        self._places: dict[Kind, Path | Place] = {}
+        credentials = credentials_of(settings)
         for kind, prefix in _PREFIXES.items():
             id_column = settings.get(f"{prefix}id_column", "").strip() or settings["id_column"].strip()
             name_column = settings.get(f"{prefix}name_column", "").strip() or id_column
             self._keys[kind] = Keys(id_column, name_column, f"{prefix}id_column", f"{prefix}name_column")
-            if path := settings.get(f"{prefix}path"):
-                self._paths[kind] = _whole_path(f"{prefix}path", path)
+            path, url = settings.get(f"{prefix}path"), settings.get(f"{prefix}url")
+            if path and url:
+                raise ConfigurationError(f"The settings {prefix}path and {prefix}url are two places; give one.")
+            if path:
+                self._places[kind] = _whole_path(f"{prefix}path", path)
+            elif url:
+                self._places[kind] = place_of(f"{prefix}url", url, credentials)
+        if credentials.header and not any(isinstance(place, Place) for place in self._places.values()):
+            raise ConfigurationError(
+                f"There is no url to use {' and '.join(credentials.settings)} at; give one, or leave them out."
+            )
 
     def needs_upload(self, kind: Kind) -> bool:
-        """Whether no path is set for this kind."""
-        return kind not in self._paths
+        """Whether neither a path nor a URL is set for this kind."""
+        return kind not in self._places
 
     def accounts(self, upload: BinaryIO | None) -> Reading:
-        """Read the accounts from the upload, else from the setting `path`."""
+        """Read the accounts from the upload, else from the setting `path` or `url`."""
         return self._read(Kind.ACCOUNT, upload)
 
     def entitlements(self, upload: BinaryIO | None) -> Reading:
-        """Read the entitlements from the upload, else from the setting `entitlement_path`."""
+        """Read the entitlements from the upload, else from the setting `entitlement_path` or `entitlement_url`."""
         return self._read(Kind.ENTITLEMENT, upload)
 
     def test(self) -> str:
         """Read the header of each file that has a place of its own."""
-        tables = [Table(path, self._dialect, self._keys[kind]) for kind, path in self._paths.items()]
-        return "; ".join(table.describe() for table in tables) or "each launch brings its own file"
+        found = [self._describe(kind, place) for kind, place in self._places.items()]
+        return "; ".join(found) or "each launch brings its own file"
+
+    def _describe(self, kind: Kind, place: Path | Place) -> str:
+        if isinstance(place, Path):
+            return Table(place, self._dialect, self._keys[kind]).describe()
+        with place.fetched() as file:
+            return Table(file, self._dialect, self._keys[kind], str(place)).describe()
 
     def _read(self, kind: Kind, upload: BinaryIO | None) -> Reading:
-        source = upload if upload is not None else self._paths.get(kind)
+        place = self._places.get(kind) if upload is None else None
+        if isinstance(place, Place):
+            return self._download(place, kind)
+        source = upload if upload is not None else place
         if source is None:
+            prefix = _PREFIXES[kind]
             raise SourceUnreadable(
                 f"there is no file to read {kind}s from: launch with a file, or give the source the setting "
-                f"{_PREFIXES[kind]}path"
+                f"{prefix}path or {prefix}url"
             )
         table = Table(source, self._dialect, self._keys[kind])
         return Reading(table.rows(), table.fraction)
+
+    def _download(self, place: Place, kind: Kind) -> Reading:
+        table: Table | None = None
+
+        def rows() -> Iterator[Record | Skipped]:
+            nonlocal table
+            with place.fetched() as file:
+                table = Table(file, self._dialect, self._keys[kind], str(place))
+                yield from table.rows()
+
+        return Reading(rows(), lambda: table.fraction() if table else 0.0)
 
 
 def _whole_path(setting: str, path: str) -> Path:

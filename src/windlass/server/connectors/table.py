@@ -61,11 +61,14 @@ class Keys:
 
 
 class Table:
-    """One file, read once: an upload standing at its start, or a path opened while it is read."""
+    """One file, read once: one standing at its start, or a path opened while it is read.
 
-    def __init__(self, source: BinaryIO | Path, dialect: Dialect, keys: Keys) -> None:
+    place: what an open file is called in errors.
+    """
+
+    def __init__(self, source: BinaryIO | Path, dialect: Dialect, keys: Keys, place: str = "the uploaded file") -> None:
         self._source = source
-        self._place = str(source) if isinstance(source, Path) else "the uploaded file"
+        self._place = str(source) if isinstance(source, Path) else place
         self._dialect = dialect
         self._keys = keys
         self._lines: Lines | None = None

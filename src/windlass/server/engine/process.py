@@ -22,9 +22,11 @@ from multiprocessing.process import BaseProcess
 import msgspec
 
 from windlass.server import logs
-from windlass.server.errors import DatabaseUnavailable, Fenced, SourceUnreadable
+from windlass.server.connectors import secret_settings
+from windlass.server.errors import DatabaseUnavailable, Fenced, SourceUnavailable, SourceUnreadable
 from windlass.server.model.source import Source
 from windlass.server.model.task import CANCELLED, CompletionStatus, Message, MessageType, Outcome
+from windlass.server.redaction import HIDDEN, redacted
 from windlass.server.store.database import Connection, connect
 
 log = logging.getLogger(__name__)
@@ -182,7 +184,7 @@ def _child_main(pipe: Pipe, spec: JobSpec, parent: int) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
-    logs.write(spec.log_format)
+    logs.write(spec.log_format, hide=lambda text: _hidden(text, spec))
     logs.concerns(task_id=spec.task_id, node=str(spec.node))
     outcome = asyncio.run(_run(pipe, spec))
     if outcome is not None:
@@ -216,14 +218,24 @@ async def _run(pipe: Pipe, spec: JobSpec) -> Outcome | None:
         )
     except Fenced:
         return None
+    except SourceUnavailable as error:
+        return _error("source_unavailable", _hidden(str(error), spec), is_passing=True)
     except SourceUnreadable as error:
-        return _error("source_unreadable", str(error))
+        return _error("source_unreadable", _hidden(str(error), spec))
     except DatabaseUnavailable as error:
         return _error("database_unavailable", str(error), is_passing=True)
     except Exception as error:
         log.exception("task %s: its job failed", spec.task_id)
         last_line = "".join(traceback.format_exception_only(error)).strip()
-        return _error("job_failed", f"The job failed: {last_line}")
+        return _error("job_failed", redacted(_hidden(f"The job failed: {last_line}", spec)))
+
+
+def _hidden(text: str, spec: JobSpec) -> str:
+    """The text without the secrets of the job's source, however they got into it."""
+    if spec.source is not None:
+        for name in secret_settings(spec.source.connector) & spec.source.settings.keys():
+            text = text.replace(spec.source.settings[name] or HIDDEN, HIDDEN)
+    return text
 
 
 def _error(key: str, text: str, *, is_passing: bool = False) -> Outcome:

@@ -7,7 +7,7 @@ the database is lost or the worker is told to stop; then every job of it is ende
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from windlass.server import logs
@@ -16,6 +16,7 @@ from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
 from windlass.server.engine.sweeper import Sweeper
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, Fenced, NotFound
+from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
 from windlass.server.model.call import CALL_JOB
 from windlass.server.model.definition import TaskDefinition
 from windlass.server.model.source import Source
@@ -33,7 +34,6 @@ from windlass.server.model.task import (
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
 from windlass.server.store.leases import LEASE, Lease, LeaseStore, SignOfLife
-from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,11 @@ class Running:
 
 
 class Worker:
-    """Runs tasks. slots: how many at once; one for each processor unless given."""
+    """Runs tasks.
+
+    open_source: a source by its id, with its secrets; raises NotFound, and ConfigurationError where this node
+    cannot open them. slots: how many tasks at once; one for each processor unless given.
+    """
 
     def __init__(
         self,
@@ -74,14 +78,14 @@ class Worker:
         tasks: TaskStore,
         leases: LeaseStore,
         changes: Changes,
-        sources: SourceStore,
+        open_source: Callable[[str], Awaitable[Source]],
         definitions: Mapping[str, TaskDefinition],
         slots: int | None = None,
     ) -> None:
         self._database = database
         self._tasks = tasks
         self._leases = leases
-        self._sources = sources
+        self._open_source = open_source
         self._definitions = definitions
         self._slots = max(_SLOTS_AT_LEAST, slots or os.cpu_count() or 0)
         self._attempts = Attempts(database, tasks, leases, changes)
@@ -106,6 +110,7 @@ class Worker:
         life = await SignOfLife.show(self._database.url)
         self._node = life.node
         logs.concerns(node=str(life.node))
+        act_as(Actor(type=ActorType.WORKER, id=str(self._node), name="windlass worker", address=MACHINE))
         self._is_open = True
         self._leases.instruments.slots.set(self._slots)
         end = asyncio.Event()
@@ -158,6 +163,10 @@ class Worker:
             message = Message(MessageType.ERROR, "source_not_found", str(error))
             await self._attempts.end(task.id, lease.epoch, CompletionStatus.ERROR, message)
             return
+        except ConfigurationError as error:
+            log.error("task %s: %s", task.id, error)
+            await self._lost(lease, str(error), is_passing=True)  # Another node may have the key.
+            return
         if not self._is_open:
             # The session ended while the task was being taken up, too early for its job to be ended with it.
             await self._attempts.hand_back(task.id, lease.epoch, is_counted=False)
@@ -192,10 +201,10 @@ class Worker:
         return CALL_JOB if "call" in lease.arguments else None
 
     async def _source_of(self, task: Task) -> Source | None:
-        """The source that the task works on; None where it works on none. Raises NotFound."""
+        """The source that the task works on; None where it works on none. Raises as `open_source` does."""
         if task.target is None or task.target.type is not TargetType.APPLICATION:
             return None
-        return await self._sources.get(task.target.id)
+        return await self._open_source(task.target.id)
 
     async def _listen(self, running: Running) -> Outcome | None:
         """Write the job's progress as it comes, four times a second at most; answer its outcome if it has one."""
@@ -255,14 +264,7 @@ class Worker:
             why = f"the job's process {running.process.end}"
             if outcome is not None and outcome.messages:
                 why = outcome.messages[-1].text or outcome.messages[-1].key
-            await self._attempts.lost(
-                task_id,
-                lease.epoch,
-                attempt=lease.attempt,
-                max_attempts=lease.max_attempts,
-                why=why.rstrip("."),
-                is_passing=outcome is not None,
-            )
+            await self._lost(lease, why, is_passing=outcome is not None)
             return
         result, last = outcome, running.progress
 
@@ -283,6 +285,16 @@ class Worker:
             log.info("task %s: ended %s", task_id, result.status)
         except Fenced:
             log.info("task %s: ended by another while its job finished", task_id)
+
+    async def _lost(self, lease: Lease, why: str, *, is_passing: bool) -> None:
+        await self._attempts.lost(
+            lease.task.id,
+            lease.epoch,
+            attempt=lease.attempt,
+            max_attempts=lease.max_attempts,
+            why=why.rstrip("."),
+            is_passing=is_passing,
+        )
 
     async def _watch(self, life: SignOfLife) -> None:
         """See, five times a second, which tasks were cleared or are to stop. Returns when the session is lost."""

@@ -1,4 +1,6 @@
-"""Calling a service over HTTP, and what its answer makes of the task. Owns the HTTP library on the server's side.
+"""Calling a service over HTTP, and what its answer makes of the task. Owns the HTTP library among the jobs.
+
+What looks like a secret in an answer does not get into the task, which many may read.
 
 A call may be made more than once, for an attempt may be lost after the service has heard of it: every one of
 them bears the task's id as its idempotency key.
@@ -14,6 +16,7 @@ from windlass.server.jobs.context import JobContext
 from windlass.server.language import strict_json
 from windlass.server.model.call import Call
 from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome, ReturnDetail
+from windlass.server.redaction import redacted, redacted_values
 
 _CONNECT_TIMEOUT_S = 10
 _ANSWER_BYTES_AT_MOST = 64 << 10
@@ -45,7 +48,9 @@ async def run(job: JobContext) -> Outcome:
     except (httpx2.TimeoutException, TimeoutError):
         return _passing(f"{call.service} did not answer {call.method} {call.path} in time.")
     except httpx2.TransportError as error:
-        return _passing(f"The call of {call.service} failed: {str(error).rstrip('.') or type(error).__name__}.")
+        return _passing(
+            f"The call of {call.service} failed: {redacted(str(error)).rstrip('.') or type(error).__name__}."
+        )
     finally:
         calling.cancel()
 
@@ -118,7 +123,8 @@ def _object(answer: _Answer) -> dict[str, object] | None:
     # It will stand two levels down in the task's document, whose depth is to stay one that can be patched.
     if not isinstance(decoded, dict) or strict_json.is_too_deep(b"[[" + answer.body + b"]]"):
         return None
-    return decoded
+    hidden: dict[str, object] = redacted_values(decoded)
+    return hidden
 
 
 def _excerpt(answer: _Answer) -> str:
@@ -126,5 +132,5 @@ def _excerpt(answer: _Answer) -> str:
     if answer.content_type not in ("text/plain", "application/json", "application/problem+json"):
         return ""
     text = " ".join(answer.body.decode(errors="replace").split())
-    text = "".join(character for character in text if character.isprintable())
+    text = redacted("".join(character for character in text if character.isprintable()))
     return text if len(text) <= _EXCERPT_CHARACTERS else f"{text[:_EXCERPT_CHARACTERS]}…"

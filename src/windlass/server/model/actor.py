@@ -35,9 +35,9 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     tracking_id: str | None = None
 
 
-_MACHINE = socket.gethostname()
-_THE_SERVER = Actor(type=ActorType.SERVER, id=_MACHINE, name="windlass", address=_MACHINE)
-_acting: ContextVar[Actor] = ContextVar("acting", default=_THE_SERVER)
+MACHINE = socket.gethostname()
+THE_SERVER = Actor(type=ActorType.SERVER, id=MACHINE, name="windlass", address=MACHINE)
+_acting: ContextVar[Actor] = ContextVar("acting", default=THE_SERVER)
 
 
 def acting() -> Actor:

@@ -1,5 +1,6 @@
 """Who calls: users, their clients, and the principal a verified token stands for; who may do what, as data."""
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from windlass.server.errors import PermissionDenied
 
 ALL_SCOPES = "sp:scopes:all"
+DEFAULT_SCOPES = "sp:scopes:default"
 
 
 class UserLevel(StrEnum):
@@ -23,11 +25,12 @@ class UserLevel(StrEnum):
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody whom personal access tokens act for."""
+    """Somebody whom personal access tokens act for. is_disabled: none of the user's clients gets a token."""
 
     id: str
     name: str
     user_level: UserLevel
+    created: datetime
     is_disabled: bool = False
 
 
@@ -42,14 +45,21 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     user: User | None
     scopes: tuple[str, ...]
+    created: datetime
     epoch: int = 0
     is_disabled: bool = False
+
+    @property
+    def may_sign_in(self) -> bool:
+        """Whether it gets tokens: neither it nor its user is disabled."""
+        return not self.is_disabled and not (self.user and self.user.is_disabled)
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who a request comes from, as its token says.
 
     name: the user, or the application's client. expires_at: the token's end, in seconds since 1970.
+    token_id, epoch, key_id: what the token may be refused by: its own id, its client's epoch, and its key.
     """
 
     client_id: str
@@ -57,6 +67,9 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     user_level: UserLevel | None
     scopes: frozenset[str]
     expires_at: int
+    token_id: str
+    epoch: int
+    key_id: str
 
 
 class Permission(msgspec.Struct, frozen=True):
@@ -87,6 +100,21 @@ LOAD_ACCOUNTS_AS_USER = Permission(LOAD_ACCOUNTS.scopes, LOAD_ACCOUNTS.user_leve
 LOAD_ENTITLEMENTS = Permission(
     frozenset({"idn:entitlement:manage"}), frozenset({UserLevel.ORG_ADMIN}), is_user_only=True
 )
+
+KNOWN_SCOPES = frozenset({ALL_SCOPES, DEFAULT_SCOPES}).union(
+    *(
+        permission.scopes
+        for permission in (
+            READ_TASKS,
+            WRITE_TASKS,
+            READ_DEFINITIONS,
+            WRITE_DEFINITIONS,
+            LOAD_ACCOUNTS,
+            LOAD_ENTITLEMENTS,
+        )
+    )
+)
+"""The scopes that some operation asks for, or that stand for them all or for none."""
 
 
 def check(principal: Principal, permission: Permission) -> None:

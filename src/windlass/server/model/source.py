@@ -15,7 +15,11 @@ class Kind(StrEnum):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A source as it was registered. id: 32 lower-case hex; settings: the connector's own, by name."""
+    """A source as it was registered.
+
+    id: 32 lower-case hex. settings: the connector's own, by name; those that are secret are hidden unless the
+    source was opened for its connector to read.
+    """
 
     id: str
     name: str

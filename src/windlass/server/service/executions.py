@@ -86,33 +86,41 @@ class Executions:
         a program outside; a name that nobody has used becomes a definition of that name.
         Raises InvalidRequest naming the field of the wire's that is wrong.
         """
-        name = await self._name_of(invocation)
-        if name in BUILT_IN:
-            return await self._aggregate(BUILT_IN[name], invocation, launcher)
-        url = self._url(name, invocation) if invocation.execution_type is ExecutionType.REST else None
-        target = await self._target(invocation.arguments)
         async with self._database.transaction() as connection:
-            task = new_task(
-                await self._definitions.register(connection, name),
-                TaskType.QUEUED_TASK,
-                launcher,
-                target=target,
-                attributes={**invocation.arguments, **invocation.settings},
-                progress=None if url is None else "Queued",
-            )
-            if url is None:
-                await self._tasks.insert(connection, task, execution=Execution.EXTERNAL, priority=invocation.priority)
-            else:
-                await self._insert_call(connection, task, url, invocation)
+            task = await self.launch(connection, invocation, launcher, TaskType.QUEUED_TASK)
         self._changes.tell(task.id)
         return task
 
-    async def _name_of(self, invocation: Invocation) -> str:
+    async def launch(self, connection: Connection, invocation: Invocation, launcher: str, type_: TaskType) -> Task:
+        """As run, in the caller's transaction, who tells of the task when that is committed.
+
+        What is refused is refused before anything is written.
+        """
+        name = await self._name_of(connection, invocation)
+        if name in BUILT_IN:
+            return await self._aggregate(connection, BUILT_IN[name], invocation, launcher, type_)
+        url = self._url(name, invocation) if invocation.execution_type is ExecutionType.REST else None
+        target = await self._target(connection, invocation.arguments)
+        task = new_task(
+            await self._definitions.register(connection, name),
+            type_,
+            launcher,
+            target=target,
+            attributes={**invocation.arguments, **invocation.settings},
+            progress=None if url is None else "Queued",
+        )
+        if url is None:
+            await self._tasks.insert(connection, task, execution=Execution.EXTERNAL, priority=invocation.priority)
+        else:
+            await self._insert_call(connection, task, url, invocation)
+        return task
+
+    async def _name_of(self, connection: Connection, invocation: Invocation) -> str:
         """The name of the definition to run, of a new one perhaps."""
         name = invocation.definition_name
         if invocation.definition_id is not None:
             try:
-                definition = await self._definitions.get(invocation.definition_id)
+                definition = await self._definitions.get(invocation.definition_id, connection)
             except NotFound:
                 raise InvalidRequest(
                     "taskDefinitionId is {given}; there is no such task definition.",
@@ -132,7 +140,14 @@ class Executions:
             raise InvalidRequest("taskDefinitionName is {given}; it must have a letter or a digit.", given=shown(name))
         return name
 
-    async def _aggregate(self, definition: TaskDefinition, invocation: Invocation, launcher: str) -> Task:
+    async def _aggregate(
+        self,
+        connection: Connection,
+        definition: TaskDefinition,
+        invocation: Invocation,
+        launcher: str,
+        type_: TaskType,
+    ) -> Task:
         source_id = _id(invocation.arguments, "sourceId")
         if source_id is None:
             raise InvalidRequest(
@@ -140,24 +155,25 @@ class Executions:
                 name=definition.unique_name,
             )
         try:
-            return await self._launches.aggregate(
+            return await self._launches.launch(
+                connection,
                 definition,
                 source_id,
                 launcher,
                 None,
                 rewrite_all=definition is ACCOUNT_AGGREGATION and _flag(invocation.arguments, "disableOptimization"),
-                type_=TaskType.QUEUED_TASK,
+                type_=type_,
                 priority=invocation.priority,
             )
         except NotFound:
             raise _no_source(source_id) from None
 
-    async def _target(self, arguments: Mapping[str, object]) -> Target | None:
+    async def _target(self, connection: Connection, arguments: Mapping[str, object]) -> Target | None:
         """What the arguments say is worked on: a source, else an identity, else nothing."""
         source_id, identity_id = _id(arguments, "sourceId"), _id(arguments, "identityId")
         if source_id is not None:
             try:
-                return target_of(await self._sources.get(source_id))
+                return target_of(await self._sources.get(source_id, connection))
             except NotFound:
                 raise _no_source(source_id) from None
         return None if identity_id is None else Target(identity_id, TargetType.IDENTITY, identity_id)

@@ -7,12 +7,14 @@ distinct condition. Knows nothing of HTTP.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from windlass.server.errors import DatabaseUnavailable
+from windlass.server.errors import DatabaseUnavailable, RequestRefused
+from windlass.server.instruments import Instruments, Reading
 from windlass.server.language.filters import Expression
+from windlass.server.model.principal import Principal
 from windlass.server.store.changes import Changes
 from windlass.server.store.tasks import Stored, TaskStore
 
@@ -27,10 +29,13 @@ class Feed:
     """What one follower has not yet taken of what changed: the newest state of each task.
 
     is_closed: nothing more will come; the server stops, the follower is far too slow, or changes may have been missed.
+    refusal: why the caller may no longer follow; it is closed then, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, caller: Principal | None) -> None:
+        self.caller = caller
         self.is_closed = False
+        self.refusal: RequestRefused | None = None
         self._news: dict[str, Stored] = {}
         self._waker = asyncio.Event()
 
@@ -75,22 +80,39 @@ class Following:
         changes.listen(self._hear)
 
     @contextmanager
-    def task(self, task_id: str) -> Iterator[Feed]:
+    def task(self, task_id: str, caller: Principal | None = None) -> Iterator[Feed]:
         """A feed of one task. Opened before the task is read, it misses no later change."""
-        with self._feed(self._of_task, task_id) as feed:
+        with self._feed(self._of_task, task_id, caller) as feed:
             yield feed
 
     @contextmanager
-    def matching(self, condition: Expression | None) -> Iterator[Feed]:
+    def matching(self, condition: Expression | None, caller: Principal | None = None) -> Iterator[Feed]:
         """A feed of all tasks that meet the condition when they change; closed where changes may have been missed."""
-        with self._feed(self._of_condition, condition) as feed:
+        with self._feed(self._of_condition, condition, caller) as feed:
             yield feed
 
-    @property
-    def followers(self) -> dict[tuple[str, ...], float]:
-        """How many follow one task, and how many all that meet a condition."""
+    def show_on(self, instruments: Instruments) -> None:
+        """Add how many follow to the instruments."""
+        instruments.read(
+            "windlass_followers",
+            "Clients that wait for a task or stream its events, and those that stream a list's.",
+            ("of",),
+            self._followers,
+        )
+
+    def _followers(self) -> Reading:
         of_tasks, of_lists = list(self._of_task.values()), list(self._of_condition.values())
         return {("task",): sum(len(feeds) for feeds in of_tasks), ("list",): sum(len(feeds) for feeds in of_lists)}
+
+    def check_callers(self, check: Callable[[Principal], None]) -> None:
+        """Close the feeds of all callers for whom `check` raises RequestRefused."""
+        for feed in self._feeds():
+            if feed.caller is not None:
+                try:
+                    check(feed.caller)
+                except RequestRefused as error:
+                    feed.refusal = error
+                    feed.close()
 
     async def run(self) -> None:
         """Hand out changes until cancelled; then every feed is closed."""
@@ -111,9 +133,8 @@ class Following:
                 await asyncio.sleep(_RETRY_S)
         finally:
             self._is_closed = True
-            for feeds in (*self._of_task.values(), *self._of_condition.values()):
-                for feed in feeds:
-                    feed.close()
+            for feed in self._feeds():
+                feed.close()
 
     def _hear(self, changed: Collection[str] | None) -> None:
         if changed is None:
@@ -137,9 +158,13 @@ class Following:
                 for feed in feeds:
                     feed.put(picked)
 
+    def _feeds(self) -> Iterator[Feed]:
+        for feeds in (*self._of_task.values(), *self._of_condition.values()):
+            yield from feeds
+
     @contextmanager
-    def _feed(self, feeds: defaultdict[_Key, set[Feed]], key: _Key) -> Iterator[Feed]:
-        feed = Feed()
+    def _feed(self, feeds: defaultdict[_Key, set[Feed]], key: _Key, caller: Principal | None) -> Iterator[Feed]:
+        feed = Feed(caller)
         if self._is_closed:
             feed.close()
         feeds[key].add(feed)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from windlass.server.errors import DatabaseError
-from windlass.server.service.keyring import Keyring
+from windlass.server.service.keyring import CHECK, Keyring
 from windlass.server.store.database import SCHEMA_REVISION, Database
 from windlass.server.store.readiness import look
 
@@ -47,7 +47,7 @@ class Health:
     async def _look(self) -> Mapping[str, str]:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                seen = await look(self._database, Keyring.CHECK)
+                seen = await look(self._database, CHECK)
         except TimeoutError:
             return dict.fromkeys(_CHECKS, _UNKNOWN) | {"database": f"no answer within {_TIMEOUT_S:g} s"}
         except DatabaseError:

@@ -27,7 +27,7 @@ from windlass.server.model.task import (
 )
 from windlass.server.store import uploads
 from windlass.server.store.changes import Changes
-from windlass.server.store.database import Database
+from windlass.server.store.database import Connection, Database
 from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
@@ -80,37 +80,62 @@ class Launches:
         priority: Priority = Priority.LOW,
     ) -> Task:
         """Start an aggregation of either kind; as load_accounts. rewrite_all: of accounts alone."""
-        arguments, settings = _settings(definition, rewrite_all=rewrite_all)
         async with self._database.transaction() as connection:
-            source = await self._sources.get(source_id, connection)
-            _check_file(source, definition, has_file=file is not None)
-            task = new_task(
-                await self._definitions.find(definition.unique_name, connection) or definition.summary,
-                type_,
-                launcher,
-                target=target_of(source),
-                attributes={"appId": source.id, **settings},
-                progress="Queued",
-            )
-            is_alone = await self._tasks.insert(
+            task = await self.launch(
                 connection,
-                task,
-                execution=Execution.WORKER,
-                holds_source=True,
-                arguments=arguments,
-                max_attempts=definition.max_attempts,
+                definition,
+                source_id,
+                launcher,
+                file,
+                rewrite_all=rewrite_all,
+                type_=type_,
                 priority=priority,
             )
-            if not is_alone:
-                message = Message(MessageType.ERROR, _BUSY, _BUSY)
-                task = msgspec.structs.replace(task, progress=None)
-                task = ended(task, task.created, CompletionStatus.ERROR, messages=[message])
-                await self._tasks.insert(connection, task, execution=Execution.WORKER, priority=priority)
-            else:
-                if file is not None:
-                    await uploads.insert(connection, task.id, file)
-                await queue.submit(connection, task.id, epoch=0, priority=priority)
         self._changes.tell(task.id)
+        return task
+
+    async def launch(
+        self,
+        connection: Connection,
+        definition: TaskDefinition,
+        source_id: str,
+        launcher: str,
+        file: AsyncIterator[bytes] | None,
+        *,
+        rewrite_all: bool,
+        type_: TaskType,
+        priority: Priority,
+    ) -> Task:
+        """As aggregate, in the caller's transaction, who tells of the task when that is committed."""
+        arguments, settings = _settings(definition, rewrite_all=rewrite_all)
+        source = await self._sources.get(source_id, connection)
+        _check_file(source, definition, has_file=file is not None)
+        task = new_task(
+            await self._definitions.find(definition.unique_name, connection) or definition.summary,
+            type_,
+            launcher,
+            target=target_of(source),
+            attributes={"appId": source.id, **settings},
+            progress="Queued",
+        )
+        is_alone = await self._tasks.insert(
+            connection,
+            task,
+            execution=Execution.WORKER,
+            holds_source=True,
+            arguments=arguments,
+            max_attempts=definition.max_attempts,
+            priority=priority,
+        )
+        if not is_alone:
+            message = Message(MessageType.ERROR, _BUSY, _BUSY)
+            task = msgspec.structs.replace(task, progress=None)
+            task = ended(task, task.created, CompletionStatus.ERROR, messages=[message])
+            await self._tasks.insert(connection, task, execution=Execution.WORKER, priority=priority)
+        else:
+            if file is not None:
+                await uploads.insert(connection, task.id, file)
+            await queue.submit(connection, task.id, epoch=0, priority=priority)
         return task
 
 

@@ -1,19 +1,27 @@
 """Registering sources: what is wrong with one is said here, before anything is launched."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from windlass.server.connectors import connect
+import msgspec
+
+from windlass.server.connectors import connect, secret_settings
+from windlass.server.errors import ConfigurationError
 from windlass.server.model.source import Source
 from windlass.server.model.task import new_id, now
 from windlass.server.service import names
+from windlass.server.service.sealing import Sealing
+from windlass.server.store import audit
+from windlass.server.store.database import Database
 from windlass.server.store.sources import SourceStore
 
 
 class Sources:
-    """The use cases of sources."""
+    """The use cases of sources. They are answered as they may be shown, without their secrets, unless opened."""
 
-    def __init__(self, store: SourceStore) -> None:
+    def __init__(self, database: Database, store: SourceStore, sealing: Sealing) -> None:
+        self._database = database
         self._store = store
+        self._sealing = sealing
 
     async def create(self, name: str, connector: str, settings: Mapping[str, str]) -> Source:
         """Register a source. Raises ConfigurationError for wrong settings, InvalidRequest for the name."""
@@ -28,12 +36,49 @@ class Sources:
             created=created,
             modified=created,
         )
-        await self._store.insert(source)
+        async with self._database.transaction() as connection:
+            source, sealed = self._sealing.sealed(await self._sealing.hold_key(connection), source)
+            await self._store.insert(connection, source, sealed)
+            await audit.note(connection, "source.created", source.id, after=_shown(source))
         return source
+
+    async def update(self, source_id: str, settings: Mapping[str, str], unset: Collection[str] = ()) -> Source:
+        """Change settings of a source, secret ones too, and take away those in `unset`.
+
+        Raises NotFound; ConfigurationError for settings that are wrong together, and for one to unset that is not set.
+        """
+        async with self._database.transaction() as connection:
+            cipher = await self._sealing.hold_key(connection)
+            stored = await self._store.hold(connection, source_id)
+            opened, before = self._sealing.opened(stored), stored.source
+            for name in unset:
+                if name not in opened.settings:
+                    raise ConfigurationError(f"The source {before.name!r} has no setting {name!r} to take away.")
+            kept = {name: value for name, value in opened.settings.items() if name not in unset}
+            changed = msgspec.structs.replace(opened, settings=kept | dict(settings), modified=now())
+            connect(changed.connector, changed.settings)
+            after, sealed = self._sealing.sealed(cipher, changed)
+            await self._store.update(connection, after, sealed)
+            fresh = sorted(secret_settings(after.connector) & settings.keys())
+            await audit.note(
+                connection,
+                "source.changed",
+                after.id,
+                before={"settings": before.settings},
+                after={"settings": after.settings} | ({"newSecrets": fresh} if fresh else {}),
+            )
+        return after
 
     async def get(self, source_id: str) -> Source:
         """One source. Raises NotFound."""
         return await self._store.get(source_id)
+
+    async def opened(self, source_id: str) -> Source:
+        """One source with its secrets in the clear: for its connector, and nobody else.
+
+        Raises NotFound, and ConfigurationError where this node's key is another.
+        """
+        return self._sealing.opened(await self._store.sealed(source_id))
 
     async def list(self) -> list[Source]:
         """Every source, by name."""
@@ -41,9 +86,16 @@ class Sources:
 
     async def delete(self, source_id: str) -> None:
         """Remove a source with all that is known of its accounts. Raises NotFound."""
-        await self._store.delete(source_id)
+        async with self._database.transaction() as connection:
+            source = await self._store.delete(connection, source_id)
+            await audit.note(connection, "source.deleted", source.id, before=_shown(source))
 
     async def test(self, source_id: str) -> str:
         """Try to reach the source; what was found there. Raises NotFound, SourceUnreadable."""
-        source = await self._store.get(source_id)
+        source = await self.opened(source_id)
         return connect(source.connector, source.settings).test()
+
+
+def _shown(source: Source) -> dict[str, object]:
+    """What the audit trail says of a source."""
+    return {"name": source.name, "connector": source.connector, "settings": source.settings}

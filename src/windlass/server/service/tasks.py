@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from windlass.server.errors import InvalidRequest
+from windlass.server.model.principal import Principal
 from windlass.server.model.task import CANCELLED, CANCELLED_BEFORE_START, CompletionStatus, Task, ended, now
 from windlass.server.service.following import Following
 from windlass.server.store.leases import LeaseStore
@@ -47,13 +48,17 @@ class TaskService:
         """How many tasks the list has, whatever the page."""
         return await self._tasks.count(query)
 
-    async def changed(self, task_id: str, *, timeout_s: float, known: Callable[[int], bool] | None) -> Stored:
-        """One task, as soon as it changes, and at the latest after `timeout_s`. Raises NotFound.
+    async def changed(
+        self, task_id: str, caller: Principal, *, timeout_s: float, known: Callable[[int], bool] | None
+    ) -> Stored:
+        """One task, as soon as it changes, and at the latest after `timeout_s`.
+
+        Raises NotFound, and TokenRejected as soon as the caller's token is revoked.
 
         known: whether the caller has seen the version; a task of another version, or one that has ended,
         is answered at once. None where the caller has seen none: then any change from now on counts.
         """
-        with self.following.task(task_id) as feed:
+        with self.following.task(task_id, caller) as feed:
             stored = await self._tasks.get(task_id)
             version, deadline = stored.version, asyncio.get_running_loop().time() + timeout_s
             while not feed.is_closed and not stored.is_final:
@@ -64,6 +69,8 @@ class TaskService:
                     break
                 taken = (await feed.take(left_s)).get(task_id, stored)
                 stored = max(stored, taken, key=lambda each: each.version)
+            if feed.refusal is not None:
+                raise feed.refusal
         return await self._tasks.get(task_id)  # As it is by now, if it may still be seen.
 
     async def edit(self, task_id: str, edit: Edit, *, may_change: Callable[[int], bool] | None = None) -> Stored:

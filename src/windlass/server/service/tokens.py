@@ -1,6 +1,6 @@
 """Access tokens: who gets one, what it says, and whether one that comes back is good.
 
-Source: wire contract §2 for the claims.
+Source: wire contract §2 for the claims, RFC 7009 for revoking one.
 """
 
 import secrets
@@ -10,62 +10,57 @@ from collections import OrderedDict
 
 import jwt
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_der_private_key,
-)
 
-from windlass.server.errors import RequestRefused
+from windlass.server.errors import RequestRefused, TokenRejected
 from windlass.server.model.principal import Principal, UserLevel
+from windlass.server.service import token_form
 from windlass.server.service.clients import Clients
 from windlass.server.service.keyring import Keyring
-from windlass.server.store.principals import PrincipalStore
+from windlass.server.service.refusals import Refusals
+from windlass.server.service.signing_keys import ALGORITHM, SigningKey
+from windlass.server.store.clients import StoredClient
+from windlass.server.store.revocations import RevocationStore
 
-_ALGORITHM = "ES256"
 _AUDIENCE = "windlass"
-_SIGNING_KEY = "signing"
 _CACHED_TOKENS = 10_000
 _LEEWAY_S = 30
 POD, ORG = "local", "windlass"
-
-
-class TokenRejected(RequestRefused):
-    """An access token is missing, expired or not ours; the message is the wire's."""
 
 
 class ClientRejected(RequestRefused):
     """Client id and secret do not belong together."""
 
 
-class Tokens:
-    """Issues tokens and verifies them."""
+class _Claims(msgspec.Struct):
+    """What of a token's claims is read when it comes back."""
 
-    def __init__(self, clients: Clients, keyring: Keyring, signing_key: bytes, *, lifetime_s: int) -> None:
-        private_key = load_der_private_key(signing_key, password=None)
-        assert isinstance(private_key, ec.EllipticCurvePrivateKey)
-        self._clients = clients
-        self._private_key = private_key
-        self._public_key = private_key.public_key()
-        self._lifetime_s = lifetime_s
+    client_id: str
+    user_name: str
+    authorities: list[UserLevel]
+    scope: list[str]
+    exp: int
+    jti: str
+
+
+class Tokens:
+    """Issues tokens, verifies them, and revokes them."""
+
+    def __init__(
+        self, clients: Clients, keyring: Keyring, refusals: Refusals, revocations: RevocationStore, *, lifetime_s: int
+    ) -> None:
+        self.refusals = refusals
         self.tenant_id = str(uuid.UUID(bytes=keyring.mac("tenant", b"")[:16]))
+        self._clients = clients
+        self._revocations = revocations
+        self._keys = refusals.keys
+        self._lifetime_s = lifetime_s
         self._verified: OrderedDict[str, Principal] = OrderedDict()
 
-    @classmethod
-    async def open(cls, store: PrincipalStore, keyring: Keyring, clients: Clients, *, lifetime_s: int) -> "Tokens":
-        """Take the signing key that the database keeps sealed; the first to come makes it."""
-        fresh = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        sealed = await store.signing_key_or_insert(_SIGNING_KEY, keyring.seal(fresh, _SIGNING_KEY))
-        return cls(clients, keyring, keyring.open(sealed, _SIGNING_KEY), lifetime_s=lifetime_s)
-
     async def issue(self, client_id: str, secret: str) -> dict[str, object]:
-        """A new access token and all that the token endpoint says of it. Raises ClientRejected."""
-        stored = await self._clients.authenticated(client_id, secret)
-        if stored is None:
-            raise ClientRejected("The client id and the client secret do not belong together.")
-        client, issued_at = stored.client, int(time.time())
+        """A new access token and all that the token endpoint says of it. Raises ClientRejected, DatabaseUnavailable."""
+        stored = await self._authenticated(client_id, secret)
+        await self.refusals.be_fresh()
+        client, key, issued_at = stored.client, self._keys.signing, int(time.time())
         about: dict[str, object] = {
             "tenant_id": self.tenant_id,
             "internal": False,
@@ -76,7 +71,7 @@ class Tokens:
             "user_name": client.user.name if client.user else client.name,
             "strong_auth": False,
             "strong_auth_supported": False,
-            "jti": secrets.token_urlsafe(16),
+            "jti": f"{secrets.token_urlsafe(16)}.{client.epoch}",
         }
         claims = about | {
             "authorities": [client.user.user_level] if client.user else [],
@@ -88,45 +83,108 @@ class Tokens:
             "exp": issued_at + self._lifetime_s,
         }
         return about | {
-            "access_token": jwt.encode(claims, self._private_key, algorithm=_ALGORITHM),
+            "access_token": jwt.encode(claims, key.private, ALGORITHM, headers={"kid": key.kid}),
             "token_type": "bearer",
             "expires_in": self._lifetime_s,
             "scope": " ".join(client.scopes),
             "enabled": True,
         }
 
-    def verify(self, token: str) -> Principal:
-        """Who the token stands for. Raises TokenRejected."""
-        known = self._verified.get(token)
-        if known is not None and known.expires_at + _LEEWAY_S > time.time():
+    def known(self, token: str) -> Principal | None:
+        """Who the token stands for, where it is known to be good; None where that is to be found out by `verify`.
+
+        Raises TokenRejected. It is synchronous, for every request comes this way.
+        """
+        principal = self._verified.get(token)
+        if principal is None or self.refusals.is_stale():
+            return None
+        self.check(principal)
+        return principal
+
+    async def verify(self, token: str) -> Principal:
+        """Who the token stands for. Raises TokenRejected, and DatabaseUnavailable where it may have been revoked."""
+        kid = token_form.kid_of(token, ALGORITHM)
+        await self.refusals.be_fresh()
+        known = self.known(token)
+        if known is not None:
             return known
-        try:
-            claims = jwt.decode(
-                token,
-                self._public_key,
-                algorithms=[_ALGORITHM],
-                audience=_AUDIENCE,
-                issuer=_AUDIENCE,
-                leeway=_LEEWAY_S,
-                options={"require": ["exp", "iat", "jti", "client_id"]},
-            )
-        except jwt.ExpiredSignatureError as error:
-            raise TokenRejected("JWT validation failed: JWT is expired") from error
-        except jwt.InvalidTokenError as error:
-            raise TokenRejected("JWT validation failed: JWT is not valid") from error
-        principal = _principal(claims)
+        key = self._keys.find(kid)
+        if key is None:
+            await self.refusals.look_for_a_key()
+            key = self._keys.find(kid)
+        if key is None:
+            raise TokenRejected("JWT validation failed: JWT is signed with an unknown key")
+        principal = _principal(token, key)
+        self.check(principal)
         self._verified[token] = principal
         if len(self._verified) > _CACHED_TOKENS:
             self._verified.popitem(last=False)
         return principal
 
+    def check(self, principal: Principal) -> None:
+        """Raises TokenRejected where the token that the principal came with has expired, or is refused by now."""
+        if principal.expires_at + _LEEWAY_S <= time.time():
+            raise TokenRejected("JWT validation failed: JWT is expired")
+        if self.refusals.has(principal):
+            raise TokenRejected("JWT validation failed: JWT was revoked")
 
-def _principal(claims: dict[str, object]) -> Principal:
-    authorities = msgspec.convert(claims["authorities"], list[UserLevel])
+    async def own(self, client_id: str, secret: str, token: str) -> Principal | None:
+        """What the client's own good token stands for; None for another client's, and for one that is not good.
+
+        Raises ClientRejected, DatabaseUnavailable.
+        """
+        client = (await self._authenticated(client_id, secret)).client
+        try:
+            principal = await self.verify(token)
+        except TokenRejected:
+            return None
+        return principal if principal.client_id == client.id else None
+
+    async def revoke(self, principal: Principal) -> None:
+        """Refuse the token that the principal came with, at once on this node. Raises DatabaseUnavailable."""
+        ends_at = principal.expires_at + 2 * _LEEWAY_S
+        await self._revocations.refuse_token(principal.client_id, principal.token_id, ends_at=ends_at)
+        await self.refusals.look()
+
+    async def published_keys(self) -> bytes:
+        """The keys that tokens can be verified with, as a JWK set. Raises DatabaseUnavailable."""
+        await self.refusals.be_fresh()
+        return msgspec.json.encode(self._keys.published())
+
+    async def _authenticated(self, client_id: str, secret: str) -> StoredClient:
+        stored = await self._clients.authenticated(client_id, secret)
+        if stored is None:
+            raise ClientRejected("The client id and the client secret do not belong together.")
+        return stored
+
+
+def _principal(token: str, key: SigningKey) -> Principal:
+    """Whom the token stands for, if the key has signed it and it is for here and now. Raises TokenRejected."""
+    try:
+        decoded = jwt.decode(
+            token,
+            key.public,
+            algorithms=[ALGORITHM],
+            audience=_AUDIENCE,
+            issuer=_AUDIENCE,
+            leeway=_LEEWAY_S,
+            options={"require": ["exp", "iat", "jti", "iss", "aud"], "strict_aud": True},
+        )
+        claims = msgspec.convert(decoded, _Claims)
+        epoch = int(claims.jti.rpartition(".")[2])
+    except jwt.ExpiredSignatureError as error:
+        raise TokenRejected("JWT validation failed: JWT is expired") from error
+    except jwt.ImmatureSignatureError as error:
+        raise TokenRejected("JWT validation failed: JWT is not valid yet") from error
+    except (jwt.InvalidTokenError, ValueError) as error:
+        raise TokenRejected("JWT validation failed: JWT is not valid") from error
     return Principal(
-        client_id=str(claims["client_id"]),
-        name=str(claims["user_name"]),
-        user_level=authorities[0] if authorities else None,
-        scopes=frozenset(msgspec.convert(claims["scope"], list[str])),
-        expires_at=msgspec.convert(claims["exp"], int),
+        client_id=claims.client_id,
+        name=claims.user_name,
+        user_level=claims.authorities[0] if claims.authorities else None,
+        scopes=frozenset(claims.scope),
+        expires_at=claims.exp,
+        token_id=claims.jti,
+        epoch=epoch,
+        key_id=key.kid,
     )

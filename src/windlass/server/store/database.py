@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, DatabaseUnreached
+from windlass.server.instruments import Instruments, Reading
 from windlass.server.redaction import place_of
 
 # The driver has no types; these two names are what the rest of the folder says instead.
@@ -39,7 +40,7 @@ _UNREACHED = (
     OSError,
 )
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 """The newest revision in migrations/versions: what this release works with."""
 
 _LOOK = "it looks like postgresql://USER:PASSWORD@HOST/DATABASE"
@@ -121,9 +122,16 @@ class Database:
             )
         return cls(url, pool)
 
-    @property
-    def load(self) -> dict[tuple[str, ...], float]:
-        """How many connections are lent to somebody and how many are idle, and how many wait for one."""
+    def show_on(self, instruments: Instruments) -> None:
+        """Add how the pool stands to the instruments."""
+        instruments.read(
+            "windlass_database_connections",
+            "Connections of the pool to the database: lent to somebody, idle, or waited for.",
+            ("state",),
+            self._load,
+        )
+
+    def _load(self) -> Reading:
         idle = len(self._idle)
         waiting = sum(not waiter.done() for waiter in list(self._waiting))
         return {("busy",): self._taken - idle, ("idle",): idle, ("wanted",): waiting}

@@ -11,6 +11,7 @@ import msgspec
 from windlass.server.errors import NotFound, shown
 from windlass.server.model.definition import type_of
 from windlass.server.model.task import DefinitionSummary, new_id, now, uuid_of
+from windlass.server.store import audit
 from windlass.server.store.database import Connection, Database, Row
 
 _COLUMNS = "id, unique_name, description, parent_name, executor, arguments"
@@ -77,6 +78,8 @@ class DefinitionStore:
             arguments={},
         )
         if await connection.fetch(_INSERT, *_values(made)):
+            noted = audit.created(made, audit.NEW_DEFINITION)
+            await audit.note(connection, "definition.created", made.id, after=noted)
             return made
         return _definition((await self._fetch(connection, _BY_NAME, unique_name))[0])
 
@@ -112,8 +115,10 @@ class DefinitionStore:
                     return before
                 if rows:
                     await connection.execute(_UPDATE, uuid, *_values(after)[2:])
-                    return after
-                if await connection.fetch(_INSERT, *_values(after)):
+                is_written = bool(rows) or bool(await connection.fetch(_INSERT, *_values(after)))
+                if is_written:
+                    old, new = audit.difference(before, after, audit.DEFINITION)
+                    await audit.note(connection, "definition.changed", after.id, before=old, after=new)
                     return after
             # Somebody else was the first to change a built-in one; now it has a row.
 

@@ -12,6 +12,7 @@ import msgspec
 from windlass.server.instruments import Instruments
 from windlass.server.model.definition import type_of
 from windlass.server.model.task import Message, Priority, Task, noted, now, started
+from windlass.server.store import audit
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database, Row, connect, translated
@@ -114,7 +115,9 @@ class LeaseStore:
             if not rows:
                 return None
             row = rows[0]
-            task = started(self._codec.decode(row["document"]), now())
+            waiting = self._codec.decode(row["document"])
+            task, attempt = started(waiting, now()), row["attempts"] + 1
+            old, new = audit.difference(waiting, task, audit.TASK)
             written = await self._database.write(
                 sql.START,
                 uuid,
@@ -125,6 +128,11 @@ class LeaseStore:
                 self._codec.encode(task),
                 node,
                 LEASE,
+                *audit.values(
+                    "task.started",
+                    before={**old, "node": row["node"], "attempts": row["attempts"]},
+                    after={**new, "node": node, "attempts": attempt},
+                ),
             )
             if written:
                 self._changes.tell(task_id)
@@ -133,7 +141,7 @@ class LeaseStore:
                 return Lease(
                     task=task,
                     epoch=written[0]["epoch"],
-                    attempt=row["attempts"] + 1,
+                    attempt=attempt,
                     max_attempts=row["max_attempts"],
                     arguments=row["arguments"],
                     checkpoint=row["checkpoint"],
@@ -150,7 +158,11 @@ class LeaseStore:
 
     async def request_cancel(self, task_id: str) -> bool | None:
         """Ask for a stop: True if a worker has the task, False if none has, None if it has ended."""
-        rows = await self._database.write(sql.REQUEST_CANCEL, UUID(task_id))
+        rows = await self._database.write(
+            sql.REQUEST_CANCEL,
+            UUID(task_id),
+            *audit.values("task.cancel_requested", before={"cancelRequested": False}, after={"cancelRequested": True}),
+        )
         return bool(rows[0]["is_running"]) if rows else None
 
     async def orphans(self) -> list[Orphan]:
@@ -187,6 +199,7 @@ class LeaseStore:
         if row is None or row["epoch"] != epoch or row["completion_status"] is not None:
             return None
         task = noted(self._codec.decode(row["document"]), now(), *messages)
+        attempts = row["attempts"] - (0 if is_counted else 1)
         handed_back = await connection.fetchrow(
             sql.HAND_BACK,
             UUID(task_id),
@@ -194,7 +207,12 @@ class LeaseStore:
             epoch,
             task.modified,
             self._codec.encode(task),
-            0 if is_counted else 1,
+            row["attempts"] - attempts,
+            *audit.values(
+                "task.attempt_lost" if is_counted else "task.handed_back",
+                before={"node": row["node"], "attempts": row["attempts"]},
+                after={"node": None, "attempts": attempts},
+            ),
         )
         if handed_back is None:
             return None

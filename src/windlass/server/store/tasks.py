@@ -15,6 +15,7 @@ from windlass.server.instruments import Instruments
 from windlass.server.language.filters import Expression
 from windlass.server.model.definition import type_of
 from windlass.server.model.task import Execution, Priority, Task, uuid_of
+from windlass.server.store import audit
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database, Row, translated
@@ -93,18 +94,27 @@ class TaskStore:
         nothing is inserted and the answer is False.
         """
         row = await connection.fetchrow(
-            sql.INSERT, *self.row(task), execution, holds_source, arguments or {}, max_attempts, priority
+            sql.INSERT,
+            *self.row(task),
+            execution,
+            holds_source,
+            arguments or {},
+            max_attempts,
+            priority,
+            *audit.values("task.created", after=audit.created(task, audit.NEW_TASK)),
         )
         return row is not None
 
     async def copy(self, connection: Connection, tasks: Iterable[Task]) -> None:
         """Add external tasks in any number, in the caller's transaction."""
         with translated():
-            await connection.copy_records_to_table(
+            done: str = await connection.copy_records_to_table(
                 "task",
                 records=((*self.row(task), Execution.EXTERNAL) for task in tasks),
                 columns=[*sql.ROW_COLUMNS, "execution"],
             )
+            count = int(done.removeprefix("COPY "))
+            await audit.note(connection, "task.created", audit.MANY, after={"count": count})
 
     async def settle(self) -> None:
         """Have the database take note of many new tasks now rather than in a while: its plans depend on it."""
@@ -144,8 +154,9 @@ class TaskStore:
             if after == before:
                 return _stored(row)
             document = self._codec.encode(after)
+            statement, note = _noting(before, after)
             written = await self._database.write(
-                sql.END if after.is_final and not before.is_final else sql.CHANGE,
+                statement,
                 uuid,
                 row["version"],
                 row["epoch"],
@@ -154,6 +165,7 @@ class TaskStore:
                 after.completed,
                 after.completion_status,
                 document,
+                *note,
             )
             if written:
                 self._changes.tell(task_id)
@@ -169,7 +181,7 @@ class TaskStore:
 
     async def delete_expired(self, *, at_most: int) -> int:
         """Delete some tasks that are no longer seen; answers how many. One still worked on is taken from its worker."""
-        rows = await self._database.write(sql.DELETE_EXPIRED, self._retention, at_most)
+        rows = await self._database.write(sql.DELETE_EXPIRED, self._retention, at_most, *audit.who_does("task.deleted"))
         return int(rows[0]["count"])
 
     def row(self, task: Task) -> Sequence[object]:
@@ -194,6 +206,14 @@ class TaskStore:
         if uuid is None:
             raise _no_task(task_id)
         return uuid
+
+
+def _noting(before: Task, after: Task) -> tuple[str, tuple[object, ...]]:
+    """The statement that writes the change and what there is to note of it, and the parameters of the note."""
+    old, new = audit.difference(before, after, audit.TASK)
+    if after.is_final and not before.is_final:
+        return sql.END, audit.values("task.ended", before=old, after=new)
+    return (sql.CHANGE, audit.values("task.changed", before=old, after=new)) if new else (sql.REPORT, ())
 
 
 def _stored(row: Row) -> Stored:

@@ -1,7 +1,10 @@
 """The statements of the task table, as text; `tasks.py` and `leases.py` say when each is used.
 
-Every statement that changes a document also moves `version` on, and says which version it saw.
+Every statement that changes a document also moves `version` on, and says which version it saw. Each that changes
+what the audit trail is about notes it, too: its last parameters are those of the note.
 """
+
+from windlass.server.store.audit import note_all, note_each
 
 VISIBLE = "created > now() - $1::interval"
 
@@ -20,10 +23,13 @@ ROW_COLUMNS = (
 )
 
 INSERT = f"""
-INSERT INTO task ({", ".join(ROW_COLUMNS)}, execution, holds_source, arguments, max_attempts, priority)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-ON CONFLICT (source_id, definition) WHERE completion_status IS NULL AND holds_source DO NOTHING
-RETURNING id
+WITH made AS (
+    INSERT INTO task ({", ".join(ROW_COLUMNS)}, execution, holds_source, arguments, max_attempts, priority)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+    ON CONFLICT (source_id, definition) WHERE completion_status IS NULL AND holds_source DO NOTHING
+    RETURNING id
+), noted AS ({note_each("made", first=17)})
+SELECT id FROM made
 """
 
 GET = f"SELECT document, version, completion_status FROM task WHERE id = $2 AND {VISIBLE}"
@@ -35,15 +41,17 @@ WHERE {VISIBLE} AND id = ANY($2::uuid[]) AND {{condition}}
 
 READ_TO_CHANGE = f"SELECT document, version, epoch, completion_status FROM task WHERE id = $2 AND {VISIBLE}"
 
-CHANGE = """
+REPORT = """
 UPDATE task
 SET modified = $4, launched = $5, completed = $6, completion_status = $7, document = $8, version = version + 1
 WHERE id = $1 AND version = $2 AND epoch = $3
-RETURNING version
+RETURNING id, version
 """
 
+CHANGE = f"WITH changed AS ({REPORT}), noted AS ({note_each('changed', first=9)}) SELECT version FROM changed"
+
 # Ending a task fences its worker by raising the epoch, and drops what was uploaded for it.
-END = """
+END = f"""
 WITH ended AS (
     UPDATE task
     SET modified = $4, launched = $5, completed = $6, completion_status = $7, document = $8, version = version + 1,
@@ -52,44 +60,52 @@ WITH ended AS (
     RETURNING id, version
 ), dropped AS (
     DELETE FROM upload USING ended WHERE upload.task_id = ended.id
-)
+), noted AS ({note_each("ended", first=9)})
 SELECT version FROM ended
 """
 
 # What another node is deleting is passed over.
-DELETE_EXPIRED = """
+DELETE_EXPIRED = f"""
 WITH expired AS (
     SELECT id FROM task WHERE created <= now() - $1::interval ORDER BY created LIMIT $2 FOR UPDATE SKIP LOCKED
 ), deleted AS (
     DELETE FROM task USING expired WHERE task.id = expired.id RETURNING task.id
-)
+), noted AS ({note_all("deleted", first=3)})
 SELECT count(*) FROM deleted
 """
 
 STARTABLE = """
-SELECT document, version, epoch, attempts, max_attempts, arguments, checkpoint
+SELECT document, version, epoch, node, attempts, max_attempts, arguments, checkpoint
 FROM task
 WHERE id = $1 AND execution = 'worker' AND completion_status IS NULL AND NOT cancel_requested
   AND (lease_until IS NULL OR lease_until < now())
 """
 
-START = """
-UPDATE task
-SET modified = $4, launched = $5, document = $6, version = version + 1,
-    epoch = epoch + 1, attempts = attempts + 1, node = $7, lease_until = now() + $8::interval
-WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL AND NOT cancel_requested
-  AND (lease_until IS NULL OR lease_until < now())
-RETURNING epoch
+START = f"""
+WITH started AS (
+    UPDATE task
+    SET modified = $4, launched = $5, document = $6, version = version + 1,
+        epoch = epoch + 1, attempts = attempts + 1, node = $7, lease_until = now() + $8::interval
+    WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL AND NOT cancel_requested
+      AND (lease_until IS NULL OR lease_until < now())
+    RETURNING id, epoch
+), noted AS ({note_each("started", first=9)})
+SELECT epoch FROM started
 """
 
-READ_TO_HAND_BACK = "SELECT document, version, epoch, completion_status FROM task WHERE id = $1 FOR UPDATE"
+READ_TO_HAND_BACK = """
+SELECT document, version, epoch, node, attempts, completion_status FROM task WHERE id = $1 FOR UPDATE
+"""
 
-HAND_BACK = """
-UPDATE task
-SET modified = $4, document = $5, version = version + 1,
-    epoch = epoch + 1, attempts = attempts - $6, node = NULL, lease_until = NULL
-WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL
-RETURNING id, epoch, cancel_requested, priority
+HAND_BACK = f"""
+WITH handed_back AS (
+    UPDATE task
+    SET modified = $4, document = $5, version = version + 1,
+        epoch = epoch + 1, attempts = attempts - $6, node = NULL, lease_until = NULL
+    WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL
+    RETURNING id, epoch, cancel_requested, priority
+), noted AS ({note_each("handed_back", first=7)})
+SELECT * FROM handed_back
 """
 
 RENEW = """
@@ -103,10 +119,15 @@ WATCH = (
     "SELECT id, epoch, cancel_requested, completion_status IS NOT NULL AS is_final FROM task WHERE id = ANY($1::uuid[])"
 )
 
-REQUEST_CANCEL = """
-UPDATE task SET cancel_requested = true
-WHERE id = $1 AND completion_status IS NULL
-RETURNING node IS NOT NULL AS is_running
+# Whoever asks again changes nothing that would be noted.
+REQUEST_CANCEL = f"""
+WITH pending AS (
+    SELECT id, cancel_requested FROM task WHERE id = $1 AND completion_status IS NULL FOR UPDATE
+), asked AS (
+    UPDATE task SET cancel_requested = true FROM pending WHERE task.id = pending.id
+    RETURNING task.id, node IS NOT NULL AS is_running, pending.cancel_requested AS was_requested
+), noted AS ({note_each("asked WHERE NOT was_requested", first=2)})
+SELECT is_running FROM asked
 """
 
 # A worker holds the advisory lock (class $1, its number) as long as its session lives. A lease is of the
