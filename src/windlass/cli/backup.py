@@ -33,9 +33,9 @@ def backup(file: Path, data_dir: Path | None, database_url: str | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @database_options
 def restore(file: Path, data_dir: Path | None, database_url: str | None) -> None:
-    """Read FILE into an empty database: that of a new data folder, or one of your own.
+    """Read a backup into an empty database: that of a new data folder, or one of your own.
 
-    The key file of the installation has to be there first. Tasks that ran when the backup was made wait for a
+    FILE is what `windlass backup` wrote. The key file of the installation has to be there first. Tasks that ran when the backup was made wait for a
     worker again.
 
     \b
