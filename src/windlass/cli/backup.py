@@ -35,8 +35,8 @@ def backup(file: Path, data_dir: Path | None, database_url: str | None) -> None:
 def restore(file: Path, data_dir: Path | None, database_url: str | None) -> None:
     """Read a backup into an empty database: that of a new data folder, or one of your own.
 
-    FILE is what `windlass backup` wrote. The key file of the installation has to be there first. Tasks that ran when the backup was made wait for a
-    worker again.
+    FILE is what `windlass backup` wrote. The key file of the installation has to be there first. Tasks that ran
+    when the backup was made wait for a worker again.
 
     \b
     Example:
