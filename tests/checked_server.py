@@ -25,6 +25,7 @@ from windlass.server.api.versions import VERSIONS
 
 FRAMING = {"content-type", "content-length"}
 PAGES = re.compile(r"/docs(/[^/]+)?")
+WATCHED = {"/metrics", "/health/live", "/health/ready"}  # What belongs to no version, and to no document.
 EVENT = re.compile(rb"(?::[^\n]*|event: (?P<name>\w+)\n(?:id: [0-9]+\n)?data: (?P<data>[^\n]+))")
 
 
@@ -94,7 +95,7 @@ class Check:
     def _head_breaches(self, message) -> Iterator[str]:
         names = [name.decode().lower() for name, _ in message["headers"]]
         self._headers = dict(zip(names, (value.decode("latin-1") for _, value in message["headers"]), strict=True))
-        if PAGES.fullmatch(self._path) and message["status"] == HTTPStatus.OK:
+        if self._path in WATCHED or (PAGES.fullmatch(self._path) and message["status"] == HTTPStatus.OK):
             return
         status, self._answer = message["status"], self._described(message["status"])
         if self._answer is None:

@@ -26,7 +26,7 @@ def basic(name, secret):
     return {"Authorization": f"Basic {base64.b64encode(f'{name}:{secret}'.encode()).decode()}"}
 
 
-@pytest.fixture(params=[(), ("--dev",)], ids=["plain log", "colourful log"])
+@pytest.fixture(params=[(), ("--dev",), ("--log-format", "json")], ids=["plain log", "colourful log", "JSON log"])
 def working(request, postgres_url, _portal, checked):
     """An installation of the test's own, whose server has a worker."""
     with (

@@ -7,6 +7,7 @@ How the pages that are run are written:
 - A `python` block is a program of its own. An HTML comment before it may name the interpreter: see INTERPRETERS.
 - A `text` block that follows them shows their output: each of its lines occurs in it; `…` stands for any text.
 - A `sh` block is for a person at a terminal. It stands in NOT_RUN, and an HTML comment before it says why.
+- A `json` or `yaml` block shows a file, or a part of one; the latter is well-formed.
 - A `powershell` or `go` block shows what a reader has already; test_moving_over.py says what holds for those.
 """
 
@@ -22,6 +23,7 @@ from typing import NamedTuple
 
 import click
 import pytest
+import yaml
 
 from windlass.cli import windlass
 from windlass.server import config
@@ -67,6 +69,17 @@ NOT_RUN = {
     "docs/tutorial/your-own-task.md": ["pip install -e ."],
     "docs/explanation/performance.md": ["make bench"],
     "docs/how-to/aggregate-delimited-files.md": [],
+    "docs/how-to/back-up.md": [
+        'windlass backup "/srv/backups/windlass-$(date +%F).dump"',
+        "mkdir -p /srv/windlass",
+        "createdb --owner windlass windlass_restored",
+    ],
+    "docs/how-to/deploy.md": [
+        "python3 -m venv /opt/windlass",
+        "sudo -u windlass env WINDLASS_DATA_DIR=/var/lib/windlass /opt/windlass/bin/windlass client create ci",
+        "podman build --file deploy/Containerfile --tag windlass .",
+    ],
+    "docs/how-to/monitor.md": ["windlass worker --metrics-port 9464"],
     "docs/how-to/audit.md": ["psql \"$WINDLASS_DATABASE_URL\" <<'END'"],
     "docs/how-to/authenticate.md": [
         "export WINDLASS_CLIENT_ID=ci WINDLASS_CLIENT_SECRET=a-secret-that-this-pipeline-alone-knows"
@@ -241,7 +254,7 @@ def in_general(path: str) -> str:
 
 def served() -> set[tuple[str, str]]:
     """Method and path of every route; the parts behind them are not needed for asking."""
-    parts = routes.Parts(tokens=None, tasks=None, launches=None, executions=None, definitions=None, is_gate_kept=True)
+    parts = routes.Parts(**dict.fromkeys(routes.Parts.__struct_fields__) | {"is_gate_kept": True})
     found = set()
     for path, endpoints in routes.table(parts).items():
         if not path.startswith(("/docs", "/openapi")):
@@ -329,8 +342,15 @@ def test_every_block_is_seen_and_of_a_known_kind(page):
     blocks = blocks_of(page)
 
     assert len(fences) == 2 * len(blocks)
-    assert {block.language for block in blocks} <= {"bash", "python", "sh", "text", "json", "powershell", "go"}
+    assert {block.language for block in blocks} <= {"bash", "python", "sh", "text", "json", "yaml", "powershell", "go"}
     assert {block.note for block in blocks if block.language == "python"} <= set(INTERPRETERS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_file_that_a_page_shows_is_well_formed(page):
+    for block in blocks_of(page):
+        if block.language == "yaml":
+            assert yaml.safe_load(block.text)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

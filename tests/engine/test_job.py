@@ -1,11 +1,13 @@
 """The child's side of a job: what it says to its parent, and what it hears."""
 
+import json
 import multiprocessing
 
 import msgspec
 import pytest
 
-from windlass.server.engine.process import Job, JobCancelled, JobSpec
+from windlass.server.engine.process import Job, JobCancelled, JobProcess, JobSpec
+from windlass.server.logs import LogFormat
 
 
 @pytest.fixture
@@ -50,3 +52,24 @@ def test_the_same_report_again_hears_the_wish_to_stop(job, ends):
 
     with pytest.raises(JobCancelled):
         job.report("Waiting", 1)
+
+
+async def test_a_job_that_fails_says_so_in_the_log_with_its_task(database_url, capfd):
+    spec = JobSpec(
+        job="tests.engine.jobs:fail",
+        database_url=database_url,
+        task_id="a" * 32,
+        epoch=1,
+        source=None,
+        arguments={},
+        checkpoint=None,
+        node=7,
+        log_format=LogFormat.JSON,
+    )
+
+    async for _ in JobProcess.start(spec).events():
+        pass
+
+    (line,) = map(json.loads, capfd.readouterr().err.splitlines())
+    assert (line["level"], line["task_id"], line["node"]) == ("ERROR", "a" * 32, "7")
+    assert line["exception"].endswith("ValueError: first line\nlast line")

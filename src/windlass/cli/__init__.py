@@ -20,6 +20,11 @@ _COMMANDS = {
     "serve": ("windlass.cli.serve:serve", "Serve the API, and run tasks."),
     "worker": ("windlass.cli.serve:worker", "Run tasks without serving the API."),
     "migrate": ("windlass.cli.serve:migrate", "Bring the database's schema up to date."),
+    "backup": ("windlass.cli.backup:backup", "Write the whole database to FILE, while everything goes on."),
+    "restore": (
+        "windlass.cli.backup:restore",
+        "Read a backup into an empty database: that of a new data folder, or one of your own.",
+    ),
     "task": ("windlass.cli.tasks:task", "See, change, start and watch tasks."),
     "client": ("windlass.cli.clients:client", "Make, change and remove API clients."),
     "user": ("windlass.cli.users:user", "Change and remove the users that clients act for."),

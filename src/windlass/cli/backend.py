@@ -15,20 +15,13 @@ import uvloop
 from rich.logging import RichHandler
 
 from windlass.cli.output import err
+from windlass.server import logs
 from windlass.server.app import Application, opened
 from windlass.server.config import Settings
 from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
-from windlass.server.redaction import RedactingFormatter, has_password
+from windlass.server.redaction import has_password
 
 T = TypeVar("T")
-
-# What they tell beyond this, our own log says with more context, or it is of no use to anybody.
-_LIBRARIES = {
-    "alembic": logging.WARNING,
-    "asyncpg.pool": logging.ERROR,
-    "httpx2": logging.WARNING,  # It would tell every URL, with its query.
-    "pgqueuer": logging.ERROR,
-}
 
 
 def settings_of(
@@ -132,14 +125,12 @@ def drawn(settings: Settings, use: Callable[[Application], AsyncIterator[list[T]
             runner.run(close())
 
 
-def log_to_stderr(*, is_colourful: bool, is_quiet: bool = False) -> None:
-    """Show the server's log, without secrets. is_quiet: warnings and errors only."""
-    if is_colourful:
-        handler: logging.Handler = RichHandler(console=err(), show_path=False, log_time_format="[%X]")
-        handler.setFormatter(RedactingFormatter("%(message)s"))
+def log_to_stderr(*, is_colourful: bool, is_quiet: bool = False, log_format: str | None = None) -> None:
+    """Show the server's log, without secrets. is_quiet: warnings and errors only. log_format: wins over colours."""
+    level = logging.WARNING if is_quiet else logging.INFO
+    if is_colourful and log_format is None:
+        handler = RichHandler(console=err(), show_path=False, log_time_format="[%X]")
+        handler.setFormatter(logs.TextFormatter("%(message)s"))
+        logs.write_to(handler, level=level)
     else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    for library, level in _LIBRARIES.items():
-        logging.getLogger(library).setLevel(level)
-    logging.basicConfig(level=logging.WARNING if is_quiet else logging.INFO, handlers=[handler])
+        logs.write(logs.LogFormat(log_format or logs.LogFormat.TEXT), level=level)

@@ -30,6 +30,16 @@ def database_options(command: Command) -> Command:
     )(command)
 
 
+def log_option(command: Command) -> Command:
+    """How the server's log looks."""
+    return click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        envvar="WINDLASS_LOG_FORMAT",
+        help="The log in lines of text, which is the default, or of JSON; WINDLASS_LOG_FORMAT otherwise.",
+    )(command)
+
+
 def output_options(*, on_pipe: str, forms: Sequence[str] = FORMATS) -> Callable[[Command], Command]:
     """`--output` and its short form `--json`; the command's `output` is one of the forms.
 

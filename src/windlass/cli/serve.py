@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from windlass.cli.options import database_options
+from windlass.cli.options import database_options, log_option
 
 
 @click.command()
@@ -25,6 +25,7 @@ from windlass.cli.options import database_options
 )
 @click.option("--no-worker", is_flag=True, help="Serve the API only; tasks wait for a `windlass worker`.")
 @click.option("--dev", is_flag=True, help="For trying things out: no rate limit, a colourful log.")
+@log_option
 def serve(
     host: str,
     port: int,
@@ -33,6 +34,7 @@ def serve(
     forwarded_allow_ips: str | None,
     no_worker: bool,
     dev: bool,
+    log_format: str | None,
 ) -> None:
     """Serve the API, and run tasks.
 
@@ -47,7 +49,7 @@ def serve(
     from windlass.cli.backend import log_to_stderr, run, settings_of
     from windlass.server import app
 
-    log_to_stderr(is_colourful=dev)
+    log_to_stderr(is_colourful=dev, log_format=log_format)
     run(
         app.serve(
             settings_of(data_dir, database_url, forwarded_allow_ips, is_dev=dev),
@@ -62,23 +64,42 @@ def serve(
 @click.command()
 @database_options
 @click.option("--slots", type=click.IntRange(min=2), help="How many tasks at once, two at least; one a processor.")
-def worker(data_dir: Path | None, database_url: str | None, slots: int | None) -> None:
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Answer /metrics, /health/live and /health/ready on this port; 0 takes any free one.",
+)
+@click.option("--metrics-host", default="127.0.0.1", show_default=True, help="The address to answer them on.")
+@log_option
+def worker(
+    data_dir: Path | None,
+    database_url: str | None,
+    slots: int | None,
+    metrics_port: int | None,
+    metrics_host: str,
+    log_format: str | None,
+) -> None:
     """Run tasks without serving the API.
 
     \b
-    Example:
+    Examples:
       windlass worker --slots 4 \\
         --database-url postgresql://me@db.example/windlass
+      windlass worker --metrics-port 9464 --log-format json
     """
     from windlass.cli.backend import log_to_stderr, run, settings_of
     from windlass.server import app
 
-    log_to_stderr(is_colourful=False)
+    def say_ready(url: str | None) -> None:
+        click.echo("windlass worker ready" if url is None else f"windlass worker ready, metrics on {url}/metrics")
+
+    log_to_stderr(is_colourful=False, log_format=log_format)
     run(
         app.work(
             settings_of(data_dir, database_url),
             slots=slots,
-            on_ready=lambda: click.echo("windlass worker ready"),
+            on_ready=say_ready,
+            watch_at=None if metrics_port is None else (metrics_host, metrics_port),
         )
     )
 

@@ -3,35 +3,40 @@
 import asyncio
 import gc
 import logging
-import resource
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
 
-import uvicorn
-
-from windlass.server.api import connections, routes
+from windlass.server.api import routes
 from windlass.server.api.connections import Limits
+from windlass.server.api.listening import Server, allow_many_files, listen, url_of
+from windlass.server.api.monitoring import Watched
 from windlass.server.api.wire import TaskDocuments
 from windlass.server.config import Settings
 from windlass.server.engine import queue
+from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.worker import Worker
-from windlass.server.errors import ConfigurationError, WindlassError
+from windlass.server.errors import ConfigurationError
+from windlass.server.instruments import Instruments
 from windlass.server.jobs.brought import Brought
 from windlass.server.jobs.brought import find as find_brought
 from windlass.server.model.definition import BUILT_IN
 from windlass.server.service import fixed_clients
 from windlass.server.service.audit import AuditTrail
+from windlass.server.service.census import Census
 from windlass.server.service.clients import Clients
 from windlass.server.service.definitions import Definitions
 from windlass.server.service.executions import Executions
 from windlass.server.service.following import Following
+from windlass.server.service.health import Health
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.launches import Launches
 from windlass.server.service.rate_limit import FailureLimit, RequestLimit
 from windlass.server.service.refusals import Refusals
+from windlass.server.service.restoring import hand_back_all
 from windlass.server.service.retention import Retention
 from windlass.server.service.samples import Samples
 from windlass.server.service.scheduler import Scheduler
@@ -42,12 +47,13 @@ from windlass.server.service.sources import Sources
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import ClientRejected, Tokens
 from windlass.server.service.users import Users
-from windlass.server.store import embedded
+from windlass.server.store import backup
 from windlass.server.store.audit import AuditStore
 from windlass.server.store.changes import Changes
 from windlass.server.store.clients import ClientStore
 from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
 from windlass.server.store.definitions import DefinitionStore
+from windlass.server.store.hosting import hosted
 from windlass.server.store.keys import KeyStore
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.permits import PermitStore
@@ -58,12 +64,11 @@ from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 from windlass.server.store.users import UserStore
 
-__all__ = ["Application", "ClientRejected", "migrate", "migrated", "opened", "serve", "work"]
+__all__ = ["Application", "ClientRejected", "back_up", "migrate", "migrated", "opened", "restore", "serve", "work"]
 
 log = logging.getLogger(__name__)
 
-_KEEP_INTERVAL_S = 1.0
-_BACKLOG = 2048
+_WATCHERS = 20
 _FILES_BESIDE = 300  # Which are no clients' connections: the database's, uploads', libraries'.
 
 
@@ -75,14 +80,18 @@ class Application:
     ) -> None:
         self.settings = settings
         self.database = database
+        self.health = Health(database, keyring)
+        self.instruments = Instruments()
         self.clients = clients
         self.users = Users(UserStore(database))
         self.tokens = tokens
         self.signing_keys = tokens.refusals.keys
         codec = TaskDocuments()
         self.changes = Changes(database.url)
-        self.task_store = TaskStore(database, codec, self.changes, retention_days=settings.retention_days)
-        self.lease_store = LeaseStore(database, codec, self.changes)
+        self.task_store = TaskStore(
+            database, codec, self.changes, self.instruments, retention_days=settings.retention_days
+        )
+        self.lease_store = LeaseStore(database, codec, self.changes, self.instruments)
         self.source_store = SourceStore(database)
         self.definition_store = DefinitionStore(database, [definition.summary for definition in BUILT_IN.values()])
         self.sealing = Sealing(database, keyring, KeyStore(database), self.source_store)
@@ -109,6 +118,20 @@ class Application:
         self.schedules = Schedules(database, self.schedule_store, self.source_store, self.executions, self.scheduler)
         self.samples = Samples(database, self.task_store)
         self.audit = AuditTrail(AuditStore(database))
+        for part in (database, self.following):
+            part.show_on(self.instruments)
+
+    def watched(self, *, has_census: bool) -> Watched:
+        """What those who watch the process are told. has_census: whether the numbers of all tasks are among it."""
+        census = Census(self.database, timedelta(days=self.settings.retention_days)) if has_census else None
+        if census is not None:
+            census.show_on(self.instruments)
+        return Watched(
+            health=self.health,
+            instruments=self.instruments,
+            census=census,
+            has_metrics=self.settings.has_metrics,
+        )
 
     def worker(self, *, slots: int | None = None) -> Worker:
         """A new worker. slots: how many tasks at once; by default one for each processor, two at least."""
@@ -136,7 +159,7 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
 
     name: of the process, shown in pg_stat_activity.
     """
-    async with _database_url(settings) as url:
+    async with hosted(settings) as url:
         await migrate(url)
         database = await Database.open(url, name=name)
         try:
@@ -165,8 +188,44 @@ async def _upkeep(application: Application) -> AsyncIterator[None]:
 
 async def migrated(settings: Settings) -> None:
     """Bring the schema up to date and do nothing else: no key is made or asked for."""
-    async with _database_url(settings) as url:
+    async with hosted(settings) as url:
         await migrate(url)
+
+
+async def back_up(settings: Settings, file: Path) -> None:
+    """Write all that the database holds to a file, while others work. Raises DatabaseError and ConfigurationError."""
+    async with hosted(settings) as url:
+        if await schema_revision(url) is None:
+            raise ConfigurationError("There is nothing to back up: the database is empty. Is it the right one?")
+        await backup.dump(url, file)
+
+
+async def restore(settings: Settings, file: Path) -> int:
+    """Read a backup into an empty database, and bring it up to date; how many tasks ran then and wait again.
+
+    Raises DatabaseError, and ConfigurationError for a database that is not empty, and for a key that is not its own.
+    """
+    if not await asyncio.to_thread(settings.key_file.exists):
+        raise ConfigurationError(
+            f"The key file {settings.key_file} is missing: put the installation's own there first, or name it with "
+            "WINDLASS_KEY_FILE."
+        )
+    async with hosted(settings) as url:
+        if await schema_revision(url) is not None:
+            raise ConfigurationError(
+                "The database is not empty, and a backup replaces nothing: restore it into a new --data-dir, or into "
+                "a new database."
+            )
+        await backup.load(url, file)
+    try:
+        async with opened(settings, name="windlass restore") as application:
+            attempts = Attempts(
+                application.database, application.task_store, application.lease_store, application.changes
+            )
+            return await hand_back_all(application.database, attempts)
+    except ConfigurationError as error:
+        error.add_note("The database is restored, and can be used once that is right.")
+        raise
 
 
 async def migrate(url: str) -> None:
@@ -178,37 +237,6 @@ async def migrate(url: str) -> None:
     async with migration_lock(url):
         await migrations.upgrade(url)
         await queue.install(url)
-
-
-@asynccontextmanager
-async def _database_url(settings: Settings) -> AsyncIterator[str]:
-    if settings.database_url is not None:
-        yield settings.database_url
-        return
-    starting = asyncio.create_task(asyncio.to_thread(embedded.start, settings.data_dir))
-    try:
-        lease = await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # The thread goes on to the end all the same; what it started must not stay behind.
-        (await starting).release()
-        raise
-    keeper = asyncio.create_task(_keep(lease))
-    try:
-        yield lease.url
-    finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
-        await asyncio.to_thread(lease.release)
-
-
-async def _keep(lease: embedded.Lease) -> None:
-    """Start our own PostgreSQL again whenever it is gone."""
-    while True:
-        await asyncio.sleep(_KEEP_INTERVAL_S)
-        try:
-            await asyncio.to_thread(lease.ensure_running)
-        except WindlassError as error:
-            log.error("the embedded PostgreSQL cannot be started: %s", error)
 
 
 async def serve(
@@ -228,16 +256,16 @@ async def serve(
     Raises ConfigurationError where the port is taken, or a fixed client is said wrongly.
     """
     fixed = fixed_clients.load(settings)
-    files = _allow_many_files()
+    files = allow_many_files()
     connections_at_most = max(1, min(settings.connections, files - _FILES_BESIDE))
-    with _listen(host, port) as listening:
+    with listen(host, port) as listening:
         async with opened(settings, name="windlass serve") as application, _upkeep(application):
             await fixed_clients.apply(fixed, application.clients)
             await application.adopt(find_brought())
             await _serve(
                 application,
                 listening,
-                f"http://{_shown(host)}:{listening.getsockname()[1]}",
+                url_of(host, listening),
                 has_worker=has_worker,
                 on_ready=on_ready,
                 stop=until or asyncio.Event(),
@@ -256,6 +284,7 @@ async def _serve(
     limits: Limits,
 ) -> None:
     _stop_on_signals(stop)
+    application.health.stops_with(stop)
     settings = application.settings
     rate = settings.rate_limit
     api = routes.build(
@@ -265,6 +294,7 @@ async def _serve(
             launches=application.launches,
             executions=application.executions,
             definitions=application.definitions,
+            watched=application.watched(has_census=True),
             is_gate_kept=settings.is_experimental_header_required,
             takes_query_credentials=settings.takes_query_credentials,
             upload_bytes=settings.upload_mib << 20,
@@ -272,21 +302,9 @@ async def _serve(
             failure_limit=None if rate is None else FailureLimit(),
         )
     )
-    server = _Server(
-        uvicorn.Config(
-            api,
-            http=connections.protocol(limits),
-            log_config=None,
-            log_level=logging.WARNING,
-            lifespan="off",
-            ws="none",
-            access_log=False,
-            server_header=False,
-            date_header=False,  # The API sends its own.
-            proxy_headers=bool(settings.forwarded_allow_ips),
-            forwarded_allow_ips=list(settings.forwarded_allow_ips),
-            timeout_graceful_shutdown=limits.grace_s,
-        )
+    server = Server(api, limits, proxies=settings.forwarded_allow_ips)
+    application.instruments.read(
+        "windlass_http_connections", "Connections that are open.", (), lambda: {(): server.connections}
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     duties = [serving, asyncio.create_task(stop.wait())]
@@ -306,6 +324,7 @@ async def _serve(
         done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
         for duty in done:
             duty.result()
+        await asyncio.sleep(settings.stop_delay_s)
     finally:
         stop.set()
         following.cancel()  # Those who wait are answered, and streams end, so that the server can.
@@ -314,68 +333,46 @@ async def _serve(
         await asyncio.gather(*duties, following, looking, return_exceptions=True)
 
 
-async def work(settings: Settings, *, slots: int | None, on_ready: Callable[[], None]) -> None:
-    """Work without serving the API, until a signal."""
-    async with opened(settings, name="windlass worker") as application, _upkeep(application):
-        stop = asyncio.Event()
-        _stop_on_signals(stop)
-        await application.adopt(find_brought())
-        on_ready()
-        await application.worker(slots=slots).run(stop)
+async def work(
+    settings: Settings,
+    *,
+    slots: int | None,
+    on_ready: Callable[[str | None], None],
+    watch_at: tuple[str, int] | None = None,
+) -> None:
+    """Work without serving the API, until a signal.
+
+    watch_at: host and port where those who watch are answered; port 0 takes any free one. on_ready is called with
+    its URL. Raises ConfigurationError where the port is taken.
+    """
+    with nullcontext() if watch_at is None else listen(*watch_at) as listening:
+        async with opened(settings, name="windlass worker") as application, _upkeep(application):
+            stop = asyncio.Event()
+            _stop_on_signals(stop)
+            application.health.stops_with(stop)
+            await application.adopt(find_brought())
+            async with _watched(application, listening):
+                on_ready(None if watch_at is None or listening is None else url_of(watch_at[0], listening))
+                await application.worker(slots=slots).run(stop)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, saying when it is ready, keeping connections to their time, and leaving signals to us."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-        self._looked_at = 0.0
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    async def on_tick(self, counter: int) -> bool:
-        now = asyncio.get_running_loop().time()
-        if now - self._looked_at >= connections.LOOK_INTERVAL_S:
-            self._looked_at = now
-            connections.look_at(self.server_state.connections, now)
-        return await super().on_tick(counter)
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
+@asynccontextmanager
+async def _watched(application: Application, listening: socket.socket | None) -> AsyncIterator[None]:
+    """Answer those who watch a process without the API."""
+    if listening is None:
         yield
+        return
+    watched = application.watched(has_census=False)
+    server = Server(routes.build_watch(watched), Limits(connections=_WATCHERS, grace_s=1))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    await server.ready.wait()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-
-
-def _allow_many_files() -> int:
-    """Let this process have as many open files as the system allows it, each connection is one; how many that are."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # Some systems call a limit unlimited that they then refuse.
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise ConfigurationError(
-            f"Cannot listen on {_shown(host)}:{port}: {error.strerror}. Choose another --port, or 0 for any free one."
-        ) from error
-    return listening
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -36,6 +36,8 @@ class Settings:
     takes_query_credentials: whether client id and secret may come in the token endpoint's query string.
     forwarded_allow_ips: proxies that are believed: addresses and networks, or `*` alone for any.
     connections: how many the API has at once. upload_mib: how large a file a launch may bring, its form included.
+    has_metrics: whether whoever reaches the process may read them.
+    stop_delay_s: how long requests are still taken once the process is told to stop, and says that it is not ready.
     client_id, client_secret: of a client that is there on every start, both or neither. clients_file: names more.
     """
 
@@ -51,6 +53,8 @@ class Settings:
     forwarded_allow_ips: tuple[str, ...] = ()
     connections: int = 10_000
     upload_mib: int = 1024
+    has_metrics: bool = True
+    stop_delay_s: int = 0
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
     clients_file: Path | None = None
@@ -85,6 +89,8 @@ class Settings:
             ),
             connections=_positive(environ, "WINDLASS_CONNECTIONS", 10_000),
             upload_mib=_positive(environ, "WINDLASS_UPLOAD_MIB", 1024),
+            has_metrics=_choice(environ, "WINDLASS_METRICS", {"on": True, "off": False}, "on"),
+            stop_delay_s=_whole(environ, "WINDLASS_STOP_DELAY_S", 0, least=0),
             client_id=client_id,
             client_secret=client_secret,
             clients_file=_path(environ, "WINDLASS_CLIENTS_FILE"),
@@ -125,12 +131,16 @@ def _choice(environ: Mapping[str, str], name: str, meanings: Mapping[str, bool],
 
 
 def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
+    return _whole(environ, name, default, least=1)
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int, *, least: int) -> int:
     value = environ.get(name)
     if not value:
         return default
-    if not (value.isascii() and value.isdecimal() and len(value) <= _DIGITS_AT_MOST) or int(value) == 0:
+    if not (value.isascii() and value.isdecimal() and len(value) <= _DIGITS_AT_MOST) or int(value) < least:
         most = 10**_DIGITS_AT_MOST - 1
-        raise ConfigurationError(f"{name} is {value!r}; it must be a whole number from 1 to {most}.")
+        raise ConfigurationError(f"{name} is {value!r}; it must be a whole number from {least} to {most}.")
     return int(value)
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from starlette.requests import Request
 from starlette.responses import Response
 
+from windlass.server import logs
 from windlass.server.errors import TokenRejected
 from windlass.server.model.actor import Actor, ActorType, act_as
 from windlass.server.model.principal import Permission, Principal, check
@@ -32,6 +33,7 @@ def guarded(
     async def endpoint(request: Request) -> Response:
         token = _token(request)
         principal = tokens.known(token) or await tokens.verify(token)
+        logs.concerns(client_id=principal.client_id)
         if limit is not None:
             await limit.admit(principal.client_id, version)
         check(principal, permission)

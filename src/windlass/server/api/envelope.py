@@ -12,6 +12,8 @@ from functools import cache, lru_cache
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from windlass.server import logs
+
 REQUEST_ID = b"SLPT-Request-ID"
 
 # Answers that are data, and are kept by nobody, unless they say otherwise.
@@ -35,6 +37,7 @@ class Envelope:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request_id = scope["windlass.request_id"] = secrets.token_hex(16)
+        logs.concerns(tracking_id=request_id)
 
         async def send_enveloped(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -3,23 +3,27 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from time import perf_counter
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from windlass.server.api import monitoring
 from windlass.server.api.authentication import Endpoint, guarded
 from windlass.server.api.definitions import DefinitionsApi
 from windlass.server.api.envelope import Envelope
 from windlass.server.api.errors import REFUSAL, answer_to, note_refusal
 from windlass.server.api.executions import ExecutionsApi
 from windlass.server.api.experiments import gated
+from windlass.server.api.monitoring import Watched
 from windlass.server.api.oauth import OAuthApi
 from windlass.server.api.reference.endpoints import ReferenceApi, style
 from windlass.server.api.rows import Row
 from windlass.server.api.sources import SourcesApi
 from windlass.server.api.task_status import TaskStatusApi
+from windlass.server.api.traffic import NOWHERE, Traffic
 from windlass.server.api.versions import VERSIONS, Version
 from windlass.server.model.principal import (
     LIST_DEFINITIONS,
@@ -50,6 +54,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     launches: Launches
     executions: Executions
     definitions: Definitions
+    watched: Watched
     is_gate_kept: bool
     takes_query_credentials: bool = False
     upload_bytes: int = 1 << 30
@@ -59,7 +64,12 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 def build(parts: Parts) -> ASGIApp:
     """The whole HTTP API as one ASGI application."""
-    return Envelope(Dispatcher(table(parts)))
+    return Envelope(Dispatcher(table(parts), Traffic(parts.watched.instruments)))
+
+
+def build_watch(watched: Watched) -> ASGIApp:
+    """What a process without the API tells those who watch it, as an ASGI application."""
+    return Envelope(Dispatcher(monitoring.table(watched), Traffic(watched.instruments)))
 
 
 def table(parts: Parts) -> Mapping[str, Mapping[str, Endpoint]]:
@@ -83,7 +93,7 @@ def table(parts: Parts) -> Mapping[str, Mapping[str, Endpoint]]:
         by_path[f"/docs/{version.name}"]["GET"] = reference.page
         if version.has_executions:
             by_path["/docs"]["GET"] = reference.page  # In the end the newest of those that serve everything.
-    return by_path
+    return by_path | monitoring.table(parts.watched)
 
 
 def rows_of(version: Version, parts: Parts) -> Iterator[Row]:
@@ -120,18 +130,21 @@ class Dispatcher:
     other; with five versions that costs more than all the rest of a request: decision 0013.)
     """
 
-    def __init__(self, by_path: Mapping[str, Mapping[str, Endpoint]]) -> None:
+    def __init__(self, by_path: Mapping[str, Mapping[str, Endpoint]], traffic: Traffic) -> None:
+        self._traffic = traffic
         self._root = _Node()
         for path, endpoints in by_path.items():
             node = self._root
             for part in path.removeprefix("/").split("/"):
                 node = node.below.setdefault("" if part.startswith("{") else part, _Node(part.strip("{}")))
+            node.route = path
             node.endpoints = dict(endpoints)
             if "GET" in endpoints:
                 node.endpoints["HEAD"] = endpoints["GET"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        began = perf_counter()
         parts = [part for part in scope["path"].split("/") if part]
         scope["path"] = "/" + "/".join(parts)
 
@@ -149,6 +162,8 @@ class Dispatcher:
         except (Exception, asyncio.CancelledError) as error:  # It is cancelled where the server stops.
             response = answer_to(request, error)
         note_refusal(request, response)
+        route = scope.get("windlass.route", NOWHERE)
+        self._traffic.note(scope["method"], route, response.status_code, perf_counter() - began)
         await response(scope, receive, send)
 
     def _endpoint(self, scope: Scope, parts: list[str]) -> Endpoint:
@@ -164,6 +179,7 @@ class Dispatcher:
             node = found
         if not node.endpoints:
             raise HTTPException(404)
+        scope["windlass.route"] = node.route
         endpoint = node.endpoints.get(scope["method"])
         if endpoint is None:
             raise HTTPException(405, headers={"Allow": ", ".join(node.endpoints)})
@@ -176,5 +192,6 @@ class _Node:
 
     def __init__(self, name: str = "") -> None:
         self.name = name
+        self.route = ""
         self.below: dict[str, _Node] = {}
         self.endpoints: dict[str, Endpoint] = {}

@@ -1,7 +1,5 @@
 """What becomes of a task whose attempt was lost: another attempt, or its end when it had enough of them."""
 
-from contextlib import suppress
-
 from windlass.server.engine import queue
 from windlass.server.errors import Fenced
 from windlass.server.model.task import CompletionStatus, Message, MessageType, ended, now
@@ -24,8 +22,8 @@ class Attempts:
 
     async def lost(
         self, task_id: str, epoch: int, *, attempt: int, max_attempts: int, why: str, is_passing: bool = False
-    ) -> None:
-        """Submit the task again, or end it where this was its last attempt.
+    ) -> bool:
+        """Submit the task again, or end it where this was its last attempt; False where somebody else was faster.
 
         is_passing: the fault lay outside and may go away: the next attempt gives it time, and the end is
         TEMPERROR rather than ERROR.
@@ -33,16 +31,17 @@ class Attempts:
         if attempt < max_attempts:
             text = f"Attempt {attempt} of {max_attempts} was lost: {why}. The task starts again."
             message = Message(MessageType.WARN, "task_attempt_lost", text)
-            await self.hand_back(task_id, epoch, message, delay_s=_BACKOFF_S**attempt if is_passing else 0)
-            return
+            return await self.hand_back(task_id, epoch, message, delay_s=_BACKOFF_S**attempt if is_passing else 0)
         status = CompletionStatus.TEMPERROR if is_passing else CompletionStatus.ERROR
         text = f"Attempt {attempt} of {max_attempts} was lost: {why}. There is no further attempt."
-        await self.end(task_id, epoch, status, Message(MessageType.ERROR, "task_attempts_spent", text))
+        return await self.end(task_id, epoch, status, Message(MessageType.ERROR, "task_attempts_spent", text))
 
     async def hand_back(
         self, task_id: str, epoch: int, *messages: Message, is_counted: bool = True, delay_s: float = 0
-    ) -> None:
+    ) -> bool:
         """Take the task from its worker and submit it again, to start after `delay_s`, in one transaction.
+
+        Answers False where somebody else was faster.
 
         is_counted: False where the worker stopped of its own will, so that the attempt was not the task's.
         """
@@ -51,8 +50,12 @@ class Attempts:
             if waiting is not None:
                 await queue.submit(connection, task_id, epoch=waiting.epoch, priority=waiting.priority, delay_s=delay_s)
         self._changes.tell(task_id)
+        return waiting is not None
 
-    async def end(self, task_id: str, epoch: int, status: CompletionStatus, *messages: Message) -> None:
-        """End the task, unless somebody else was faster."""
-        with suppress(Fenced):
+    async def end(self, task_id: str, epoch: int, status: CompletionStatus, *messages: Message) -> bool:
+        """End the task; False where somebody else was faster."""
+        try:
             await self._tasks.change(task_id, lambda task: ended(task, now(), status, messages=messages), epoch=epoch)
+        except Fenced:
+            return False
+        return True

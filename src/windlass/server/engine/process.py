@@ -8,6 +8,7 @@ process group and dies with its parent.
 import asyncio
 import ctypes
 import importlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,7 @@ from multiprocessing.process import BaseProcess
 
 import msgspec
 
+from windlass.server import logs
 from windlass.server.connectors import secret_settings
 from windlass.server.errors import DatabaseUnavailable, Fenced, SourceUnavailable, SourceUnreadable
 from windlass.server.model.source import Source
@@ -27,12 +29,17 @@ from windlass.server.model.task import CANCELLED, CompletionStatus, Message, Mes
 from windlass.server.redaction import HIDDEN, redacted
 from windlass.server.store.database import Connection, connect
 
+log = logging.getLogger(__name__)
+
 _PR_SET_PDEATHSIG = 1
 _STOP = b"stop"
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a job's process is told. job: where its code stands, as `module:function`; function: what that runs."""
+    """All that a job's process is told.
+
+    job: where its code stands, as `module:function`; function: what that runs. node: of its worker.
+    """
 
     job: str
     database_url: str
@@ -43,6 +50,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: str | None
     attempt: int = 1
     function: str | None = None
+    node: int = 0
+    log_format: logs.LogFormat = logs.LogFormat.TEXT
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
@@ -187,6 +196,8 @@ def _child_main(pipe: Pipe, spec: JobSpec, parent: int) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
+    logs.write(spec.log_format, hide=lambda text: _hidden(text, spec))
+    logs.concerns(task_id=spec.task_id, node=str(spec.node))
     outcome = asyncio.run(_run(pipe, spec))
     if outcome is not None:
         pipe.send_bytes(_encoder.encode(Finished(outcome)))
@@ -226,7 +237,7 @@ async def _run(pipe: Pipe, spec: JobSpec) -> Outcome | None:
     except DatabaseUnavailable as error:
         return _error("database_unavailable", str(error), is_passing=True)
     except Exception as error:
-        sys.stderr.write(redacted(_hidden(traceback.format_exc(), spec)))
+        log.exception("task %s: its job failed", spec.task_id)
         last_line = "".join(traceback.format_exception_only(error)).strip()
         return _error("job_failed", redacted(_hidden(f"The job failed: {last_line}", spec)))
 

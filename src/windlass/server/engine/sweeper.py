@@ -10,7 +10,7 @@ from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
 from windlass.server.model.task import CANCELLED_BEFORE_START, CompletionStatus, Message, MessageType
 from windlass.server.store.database import Database
-from windlass.server.store.leases import LeaseStore
+from windlass.server.store.leases import LeaseStore, Orphan
 
 log = logging.getLogger(__name__)
 
@@ -42,23 +42,36 @@ class Sweeper:
                 if orphan.is_cancel_requested:
                     text = "The task was cancelled, and its worker is gone."
                     message = Message(MessageType.INFO, "task_cancelled", text)
-                    await self._attempts.end(orphan.task_id, orphan.epoch, CompletionStatus.TERMINATED, message)
+                    is_taken = await self._attempts.end(
+                        orphan.task_id, orphan.epoch, CompletionStatus.TERMINATED, message
+                    )
+                    self._count_loss(orphan, is_taken=is_taken)
                     continue
                 if orphan.is_database_restarted:
                     text = "The database was restarted, and the attempt with it. The task starts again."
                     message = Message(MessageType.WARN, "task_attempt_lost", text)
-                    await self._attempts.hand_back(orphan.task_id, orphan.epoch, message, is_counted=False)
+                    is_taken = await self._attempts.hand_back(orphan.task_id, orphan.epoch, message, is_counted=False)
+                    self._count_loss(orphan, is_taken=is_taken)
                     continue
                 why = "its worker died" if orphan.is_worker_dead else "its worker gave no sign of life in time"
                 log.warning("task %s: %s (attempt %d)", orphan.task_id, why, orphan.attempts)
-                await self._attempts.lost(
+                is_taken = await self._attempts.lost(
                     orphan.task_id,
                     orphan.epoch,
                     attempt=orphan.attempts,
                     max_attempts=orphan.max_attempts,
                     why=why,
                 )
+                self._count_loss(orphan, is_taken=is_taken)
             await asyncio.sleep(ORPHANS_INTERVAL_S)
+
+    def _count_loss(self, orphan: Orphan, *, is_taken: bool) -> None:
+        """is_taken: this sweeper was the one who acted on it."""
+        cause = "database_restarted" if orphan.is_database_restarted else "no_sign_of_life"
+        if orphan.is_worker_dead and not orphan.is_database_restarted:
+            cause = "worker_died"
+        if is_taken:
+            self._leases.instruments.leases_lost.labels(cause).inc()
 
     async def _sweep_waiting(self) -> None:
         """Submit again what waits for a worker, in rounds: an entry that is there already stays as it is."""

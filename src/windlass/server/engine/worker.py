@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
+from windlass.server import logs
 from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
@@ -96,6 +97,7 @@ class Worker:
         self._left: set[str] = set()  # The names of definitions that this worker has no code for.
         self._node = 0
         self._is_open = False  # Whether the present session takes up tasks.
+        leases.instruments.running.set_function(lambda: len(self._running))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, through every loss of the database; then hand back what is unfinished."""
@@ -111,8 +113,10 @@ class Worker:
     async def _session(self, stop: asyncio.Event) -> None:
         life = await SignOfLife.show(self._database.url)
         self._node = life.node
+        logs.concerns(node=str(life.node))
         act_as(Actor(type=ActorType.WORKER, id=str(self._node), name="windlass worker", address=MACHINE))
         self._is_open = True
+        self._leases.instruments.slots.set(self._slots)
         end = asyncio.Event()
         log.info("worker %d: ready with %d slots", self._node, self._slots)
         duties = [
@@ -139,6 +143,7 @@ class Worker:
 
     async def _handle(self, task_id: str) -> None:
         """Run one task from start to end; never raises but when cancelled."""
+        logs.concerns(task_id=task_id)
         try:
             lease = await self._leases.start(task_id, self._node, can_run=self._can_run)
             if isinstance(lease, Declined):
@@ -178,6 +183,8 @@ class Worker:
                 source=source,
                 arguments=lease.arguments,
                 checkpoint=lease.checkpoint,
+                node=self._node,
+                log_format=logs.format_in_use(),
             )
         )
         running = self._running[task.id] = Running(lease, process)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from windlass.server.errors import DatabaseUnavailable, RequestRefused
+from windlass.server.instruments import Instruments, Reading
 from windlass.server.language.filters import Expression
 from windlass.server.model.principal import Principal
 from windlass.server.store.changes import Changes
@@ -89,6 +90,19 @@ class Following:
         """A feed of all tasks that meet the condition when they change; closed where changes may have been missed."""
         with self._feed(self._of_condition, condition, caller) as feed:
             yield feed
+
+    def show_on(self, instruments: Instruments) -> None:
+        """Add how many follow to the instruments."""
+        instruments.read(
+            "windlass_followers",
+            "Clients that wait for a task or stream its events, and those that stream a list's.",
+            ("of",),
+            self._followers,
+        )
+
+    def _followers(self) -> Reading:
+        of_tasks, of_lists = list(self._of_task.values()), list(self._of_condition.values())
+        return {("task",): sum(len(feeds) for feeds in of_tasks), ("list",): sum(len(feeds) for feeds in of_lists)}
 
     def check_callers(self, check: Callable[[Principal], None]) -> None:
         """Close the feeds of all callers for whom `check` raises RequestRefused."""

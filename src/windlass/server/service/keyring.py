@@ -111,6 +111,15 @@ class Keyring:
             )
         return cls(key, path)
 
+    def is_of(self, check: bytes | None) -> bool:
+        """Whether a database that keeps this check value was set up with this key."""
+        if check is None:
+            return False
+        if hmac.compare_digest(self.check_value(), check):
+            return True
+        key = self._key_in_file()  # It is taken up as soon as something has to be opened with it.
+        return key is not None and hmac.compare_digest(Keyring(key).check_value(), check)
+
     def mac(self, purpose: str, message: bytes) -> bytes:
         """The HMAC-SHA256 of the message under the purpose's own key."""
         return hmac.digest(self._macs.get(purpose) or self._derived(purpose), message, "sha256")

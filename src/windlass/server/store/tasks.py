@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from windlass.server.errors import Fenced, NotFound, PreconditionFailed, shown
+from windlass.server.instruments import Instruments
 from windlass.server.language.filters import Expression
 from windlass.server.model.definition import type_of
 from windlass.server.model.task import Execution, Priority, Task, uuid_of
@@ -42,8 +43,11 @@ class Stored(msgspec.Struct, frozen=True):
 class TaskStore:
     """Reads and writes tasks. retention_days: tasks created longer ago are not seen; changes: told of each write."""
 
-    def __init__(self, database: Database, codec: TaskCodec, changes: Changes, *, retention_days: int) -> None:
+    def __init__(
+        self, database: Database, codec: TaskCodec, changes: Changes, instruments: Instruments, *, retention_days: int
+    ) -> None:
         self._database = database
+        self._instruments = instruments
         self._codec = codec
         self._changes = changes
         self._retention = timedelta(days=retention_days)
@@ -137,6 +141,7 @@ class TaskStore:
             rows = await self._database.fetch(sql.READ_TO_CHANGE, self._retention, uuid)
             row = rows[0] if rows else None
             if epoch is not None and (row is None or row["epoch"] != epoch or row["completion_status"] is not None):
+                self._instruments.fenced.inc()
                 raise Fenced(f"Task {task_id} is no longer this worker's (epoch {epoch}).")
             if row is None:
                 raise _no_task(task_id)
@@ -164,7 +169,15 @@ class TaskStore:
             )
             if written:
                 self._changes.tell(task_id)
+                if after.is_final and not before.is_final:
+                    self._measure_end(after)
                 return Stored(document, written[0]["version"], after.is_final)
+
+    def _measure_end(self, task: Task) -> None:
+        definition = self._instruments.definition(type_of(task.definition.unique_name))
+        self._instruments.ended.labels(definition, task.completion_status).inc()
+        if task.launched is not None and task.completed is not None:
+            self._instruments.task_seconds.labels(definition).observe((task.completed - task.launched).total_seconds())
 
     async def delete_expired(self, *, at_most: int) -> int:
         """Delete some tasks that are no longer seen; answers how many. One still worked on is taken from its worker."""

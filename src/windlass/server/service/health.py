@@ -1,0 +1,64 @@
+"""Health: whether this process can do its work now. Knows nothing of HTTP."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+
+from windlass.server.errors import DatabaseError
+from windlass.server.service.keyring import CHECK, Keyring
+from windlass.server.store.database import SCHEMA_REVISION, Database
+from windlass.server.store.readiness import look
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT_S = 1.0
+_GOOD_FOR_S = 0.5  # However many ask, the database is asked twice a second at most.
+
+OK = "ok"
+_UNKNOWN = "not known"
+_CHECKS = ("database", "schema", "key")
+
+
+class Health:
+    """Looks whether the process is ready."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._stop = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._found: Mapping[str, str] = {}
+        self._found_at = float("-inf")
+
+    def stops_with(self, stop: asyncio.Event) -> None:
+        """Once this is set it is not ready any more: what it has begun is ended, and nothing should be sent to it."""
+        self._stop = stop
+
+    async def checks(self) -> dict[str, str]:
+        """Each thing that has to be right, and `ok`, or what is wrong with it."""
+        async with self._looking:
+            if time.monotonic() - self._found_at > _GOOD_FOR_S:
+                self._found = await self._look()
+                self._found_at = time.monotonic()
+            found = self._found
+        return {**found, "serving": "the process is stopping" if self._stop.is_set() else OK}
+
+    async def _look(self) -> Mapping[str, str]:
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                seen = await look(self._database, CHECK)
+        except TimeoutError:
+            return dict.fromkeys(_CHECKS, _UNKNOWN) | {"database": f"no answer within {_TIMEOUT_S:g} s"}
+        except DatabaseError:
+            return dict.fromkeys(_CHECKS, _UNKNOWN) | {"database": "no answer"}
+        except Exception:
+            log.exception("the database could not be looked at")
+            return dict.fromkeys(_CHECKS, _UNKNOWN) | {"database": "an answer that makes no sense"}
+        # A newer one is that of a release which takes over node by node, and serves the older nodes as well.
+        has_schema = seen.revision is not None and seen.revision >= SCHEMA_REVISION
+        return {
+            "database": OK,
+            "schema": OK if has_schema else f"it is of revision {seen.revision}; this release needs {SCHEMA_REVISION}",
+            "key": OK if self._keyring.is_of(seen.key_check) else "the database was set up with another key",
+        }
