@@ -207,3 +207,16 @@ def test_requests_for_tokens_are_limited_when_they_fail_and_never_when_they_succ
     assert re.fullmatch("[0-9a-f]{32}", failed[-1].headers["SLPT-Request-ID"])
     assert ask_for_token(url, "another", "wrong").status_code == 429  # It comes from the same address.
     assert ask_for_token(url, client_id, secret).status_code == 200
+
+
+def test_revocations_are_limited_as_operations_are(serving, credentials):
+    url, (client_id, secret) = serving(LONG), credentials
+    tokens = [ask_for_token(url, client_id, secret).json()["access_token"] for _ in range(5)]
+    form = {"client_id": client_id, "client_secret": secret}
+
+    answers = [httpx2.post(f"{url}/oauth/revoke", data=form | {"token": token}) for token in tokens]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    assert answers[-1].content == REFUSED
+    left = {"Authorization": f"Bearer {tokens[-1]}"}
+    assert httpx2.get(f"{url}{LIST}", headers=left).status_code == 200

@@ -58,6 +58,7 @@ async def test_a_schedule_goes_with_its_source_and_its_tasks_stay(application, p
     with pytest.raises(NotFound):
         await nightly.row()
     assert (await nightly.task(task.id)).id == task.id
+    assert [subject for _, subject, *_ in await noted(application, "schedule.deleted")] == [nightly.id]
 
 
 async def test_what_is_not_due_yet_is_waited_for(application, plan):

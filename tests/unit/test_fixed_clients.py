@@ -107,6 +107,10 @@ def entry(**values: str) -> str:
         (entry(secret='" hunter2"'), r"client 1 \(ci\): the secret must be"),
         (entry(secret='"hunter2\\n"'), r"client 1 \(ci\): the secret must be"),
         (entry(secret='"hun\\u0000ter2"'), r"client 1 \(ci\): the secret must be"),
+        (entry(secret='"hunter2%41"'), r"client 1 \(ci\): the secret must be .* other than % and \+"),
+        (entry(secret='"hunter2+"'), r"client 1 \(ci\): the secret must be .* other than % and \+"),
+        (f"a = {'[' * 100_000}", "is no TOML that can be read"),
+        (f"a = {'7' * 10_000}", "is no TOML that can be read"),
         (entry(secret="7"), r"\(ci\): secret must be a text"),
         (entry(name='""'), r"\(ci\): name is empty"),
         (entry(user='"a\\nb"'), r"\(ci\): user is .* printable"),
@@ -131,6 +135,12 @@ def test_a_wrong_file_is_refused_with_its_place_and_without_secrets(load, tmp_pa
 
     assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(load):
+    (client,) = load(b"\xef\xbb\xbf" + entry().encode())
+
+    assert client.id == "ci"
 
 
 def test_an_id_is_named_by_the_environment_or_the_file_and_not_by_both(load):

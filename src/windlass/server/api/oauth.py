@@ -18,11 +18,12 @@ from windlass.server.api.errors import json_response
 from windlass.server.api.forms import FORMS, read_form
 from windlass.server.errors import InvalidRequest
 from windlass.server.model.actor import act_as
-from windlass.server.service.rate_limit import FailureLimit
+from windlass.server.service.rate_limit import FailureLimit, RequestLimit
 from windlass.server.service.tokens import ORG, POD, ClientRejected, Tokens
 
 _QUERY_PARAMETERS = ("grant_type", "client_id", "client_secret")
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_REVOCATIONS = "oauth/revoke"  # What they are counted under, beside the versions of the API.
 _SHORTLY = {"Cache-Control": "public, max-age=5"}  # Half as long as a key is published before it signs.
 
 _Form: TypeAlias = Mapping[str, str]
@@ -39,8 +40,16 @@ class _Rejected(Exception):
 class OAuthApi:
     """Issues and revokes access tokens for client credentials."""
 
-    def __init__(self, tokens: Tokens, limit: FailureLimit | None, *, takes_query_credentials: bool) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        limit: FailureLimit | None,
+        revocation_limit: RequestLimit | None,
+        *,
+        takes_query_credentials: bool,
+    ) -> None:
         self._tokens = tokens
+        self._revocation_limit = revocation_limit
         self._limit = limit
         self._takes_query_credentials = takes_query_credentials
 
@@ -49,7 +58,7 @@ class OAuthApi:
         return await self._answer(request, _check_grant_type, self._issued)
 
     async def revoke(self, request: Request) -> Response:
-        """Refuse one of the client's tokens from now on. Raises TooManyRequests for a failure after many.
+        """Refuse one of the client's tokens from now on. Raises TooManyRequests, also for a failure after many.
 
         Any text that is no good token of the client's is answered alike: there is nothing to refuse.
         """
@@ -97,6 +106,8 @@ class OAuthApi:
     async def _revoked(self, request: Request, client_id: str, secret: str, form: _Form) -> Response:
         principal = await self._tokens.own(client_id, secret, form["token"])
         if principal is not None:
+            if self._revocation_limit is not None:
+                await self._revocation_limit.admit(client_id, _REVOCATIONS)
             act_as(actor_of(request, principal))
             await self._tokens.revoke(principal)
         return Response(None, headers=_NO_STORE)

@@ -75,7 +75,12 @@ def build_watch(watched: Watched) -> ASGIApp:
 def table(parts: Parts) -> Mapping[str, Mapping[str, Endpoint]]:
     """What answers at which path, by method; HEAD is answered wherever GET is, and not listed."""
     by_path: defaultdict[str, dict[str, Endpoint]] = defaultdict(dict)
-    oauth = OAuthApi(parts.tokens, parts.failure_limit, takes_query_credentials=parts.takes_query_credentials)
+    oauth = OAuthApi(
+        parts.tokens,
+        parts.failure_limit,
+        parts.request_limit,
+        takes_query_credentials=parts.takes_query_credentials,
+    )
     by_path["/oauth/token"]["POST"] = oauth.token
     by_path["/oauth/revoke"]["POST"] = oauth.revoke
     by_path["/oauth/info"]["GET"] = oauth.info

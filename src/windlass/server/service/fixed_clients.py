@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _KEYS = ("id", "secret", "name", "user", "user_level", "application", "scopes")
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,255}")
 _SECRET_BEST = 32
+_READ_IN_TWO_WAYS = frozenset("%+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,11 @@ async def apply(fixed: Sequence[FixedClient], clients: Clients) -> None:
             scopes=wanted.scopes,
         )
         if is_changed:
-            log.info("%s: client %s is made, or brought up to date", wanted.place, client.id)
+            log.warning(
+                "%s: client %s is made, or brought to what is said there, whatever commands changed of it",
+                wanted.place,
+                client.id,
+            )
         if client.is_disabled:
             log.warning("%s: client %s is disabled, and stays so", wanted.place, client.id)
         elif not client.may_sign_in:
@@ -82,9 +87,8 @@ async def apply(fixed: Sequence[FixedClient], clients: Clients) -> None:
 def _of_file(path: Path) -> list[FixedClient]:
     where = f"WINDLASS_CLIENTS_FILE {path}"
     try:
-        with path.open("rb") as file:
-            mode = path.stat().st_mode
-            said = tomllib.load(file)
+        mode = path.stat().st_mode
+        said = tomllib.loads(path.read_text("utf-8-sig"))  # Some editors begin a file with a mark.
     except OSError as error:
         raise ConfigurationError(
             f"{where} cannot be read: {error.strerror}. Name another file, or let the server's user read it."
@@ -94,6 +98,10 @@ def _of_file(path: Path) -> list[FixedClient]:
     except tomllib.TOMLDecodeError as error:
         # What the parser says is a position, and at most one character of the file.
         raise ConfigurationError(f"{where} is no TOML: {error}.") from None
+    except (ValueError, RecursionError):  # A number of thousands of digits, or brackets without end.
+        raise ConfigurationError(
+            f"{where} is no TOML that can be read; it has [[client]] tables of a few lines."
+        ) from None
     if mode & (stat.S_IRGRP | stat.S_IROTH):
         log.warning("%s holds secrets and can be read by others than its owner; chmod 600 ends that", where)
     if unknown := said.keys() - {"client"}:
@@ -115,9 +123,10 @@ def _client(entry: Mapping[str, Any], where: str) -> FixedClient:
         raise ConfigurationError(f"{where}: the id must be 1 to 255 letters, digits and . _ ~ -.")
     where = f"{where} ({client_id})"
     secret = _text(entry, "secret", where)
-    if not secret or not secret.isprintable() or secret != secret.strip():
+    if not secret or not secret.isprintable() or secret != secret.strip() or set(secret) & _READ_IN_TWO_WAYS:
         raise ConfigurationError(
-            f"{where}: the secret must be printable characters without blanks around them; 32 or more are safe."
+            f"{where}: the secret must be printable characters other than % and +, which a Basic header spells in two "
+            "ways, without blanks around them; 32 or more are safe."
         )
     is_application = entry.get("application", False)
     if not isinstance(is_application, bool):

@@ -84,7 +84,7 @@ class Schedules:
                 schedule, next_due=due.next_after(created), created=created, modified=created
             )
             await self._store.insert(connection, schedule)
-            await audit.note(connection, "schedule.created", schedule.id, after=_facts(schedule))
+            await audit.note(connection, "schedule.created", schedule.id, after=facts(schedule))
         return schedule
 
     async def find(self, id_or_name: str) -> Schedule:
@@ -154,7 +154,7 @@ class Schedules:
         async with self._database.transaction() as connection:
             schedule = await self._store.find(id_or_name, connection)
             await self._store.delete(connection, schedule.id)
-            await audit.note(connection, "schedule.deleted", schedule.id, before=_facts(schedule))
+            await audit.note(connection, "schedule.deleted", schedule.id, before=facts(schedule))
 
     async def list(self) -> list[Schedule]:
         """Every schedule, by name."""
@@ -188,7 +188,7 @@ def _state(schedule: Schedule) -> dict[str, object]:
     return {"name": schedule.name, "isPaused": schedule.is_paused}
 
 
-def _facts(schedule: Schedule) -> dict[str, object]:
+def facts(schedule: Schedule) -> dict[str, object]:
     """What the audit trail says of a schedule; not its arguments, which are the job's business."""
     return {
         "name": schedule.name,

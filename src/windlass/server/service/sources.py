@@ -9,18 +9,21 @@ from windlass.server.errors import ConfigurationError
 from windlass.server.model.source import Source
 from windlass.server.model.task import new_id, now
 from windlass.server.service import names
+from windlass.server.service.schedules import facts
 from windlass.server.service.sealing import Sealing
 from windlass.server.store import audit
 from windlass.server.store.database import Database
+from windlass.server.store.schedules import ScheduleStore
 from windlass.server.store.sources import SourceStore
 
 
 class Sources:
     """The use cases of sources. They are answered as they may be shown, without their secrets, unless opened."""
 
-    def __init__(self, database: Database, store: SourceStore, sealing: Sealing) -> None:
+    def __init__(self, database: Database, store: SourceStore, schedules: ScheduleStore, sealing: Sealing) -> None:
         self._database = database
         self._store = store
+        self._schedules = schedules
         self._sealing = sealing
 
     async def create(self, name: str, connector: str, settings: Mapping[str, str]) -> Source:
@@ -85,8 +88,11 @@ class Sources:
         return await self._store.list()
 
     async def delete(self, source_id: str) -> None:
-        """Remove a source with all that is known of its accounts. Raises NotFound."""
+        """Remove a source with all that is known of its accounts, and its schedules. Raises NotFound."""
+        source_id = (await self._store.get(source_id)).id
         async with self._database.transaction() as connection:
+            for schedule in await self._schedules.delete_of_source(connection, source_id):
+                await audit.note(connection, "schedule.deleted", schedule.id, before=facts(schedule))
             source = await self._store.delete(connection, source_id)
             await audit.note(connection, "source.deleted", source.id, before=_shown(source))
 

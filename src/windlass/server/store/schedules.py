@@ -147,6 +147,13 @@ class ScheduleStore:
         """Remove a schedule in the caller's transaction; its tasks stay."""
         await connection.execute("DELETE FROM schedule WHERE id = $1", UUID(schedule_id))
 
+    async def delete_of_source(self, connection: Connection, source_id: str) -> list[Schedule]:
+        """Remove the schedules of a source in the caller's transaction; which those were."""
+        rows = await connection.fetch(
+            f"DELETE FROM schedule WHERE source_id = $1 RETURNING {_COLUMNS}", UUID(source_id)
+        )
+        return [_schedule(row) for row in rows]
+
     async def due_in_s(self, without: Collection[str]) -> float | None:
         """How many seconds from now something is due, 0 or less for at once; None where nothing ever is.
 
