@@ -243,7 +243,7 @@ class LeaseStore:
         """When a task that starts just now will probably have ended; None where the past does not tell."""
         kind = type_of(task.definition.unique_name), task.source_id
         usual = (await usual_of(self._database, [kind])).get(kind)
-        return usual and task.modified + timedelta(seconds=usual.median_s)
+        return None if usual is None else task.modified + timedelta(seconds=usual.median_s)
 
 
 def _waiting(row: Row) -> Waiting:
