@@ -28,7 +28,7 @@ from windlass.server.store.tasks import TaskStore
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 10.0
-_ALONE = 0x57494E44, 1  # The advisory lock of the watcher that looks.
+_ALONE = 0x57494E45  # The advisory lock of the watcher that looks; of one number, for two would be a worker's.
 _START: Place = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 _NEW_ATTEMPT = "task_attempt_lost"
 _SLOW, _SILENT, _WAITING = "task_slow", "task_silent", "task_waiting"
@@ -97,7 +97,7 @@ class Watcher:
     async def look(self) -> None:
         """Look at the next tasks, unless another watcher is looking just now."""
         async with self._database.transaction() as connection:
-            if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1, $2)", *_ALONE):
+            if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _ALONE):
                 return
             patience = self._patience
             least_s = min(patience.slow_s, patience.silent_s, patience.waiting_s, self._interval_s)
