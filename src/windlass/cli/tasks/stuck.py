@@ -107,7 +107,7 @@ def _find(client: "Client", tasks: Iterable[TaskStatus], silent_after_s: float) 
         if _running_s(status, now) > _SLOW_S:
             kind = Kind.of(status)
             if kind not in histories:
-                histories[kind] = usual_of(client, kind)
+                histories[kind] = usual_of(client, status)
             usual = histories[kind]
         if finding := judge(status, usual, now, silent_after_s=silent_after_s):
             yield finding

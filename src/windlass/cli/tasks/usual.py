@@ -51,10 +51,11 @@ def duration_s(status: TaskStatus) -> float | None:
     return max(0.0, (status.completed - status.launched).total_seconds())
 
 
-def usual_of(client: "Client", kind: Kind) -> Usual | None:
-    """Of the last 50 that ended well, as the server lists them; None where they are too few to tell."""
+def usual_of(client: "Client", status: TaskStatus) -> Usual | None:
+    """Of the last 50 of a task's kind that ended well, as the server lists them; None where they are too few to tell."""
+    kind, name = Kind.of(status), (status.task_definition_summary or status).unique_name
     ended_well = F.completion_status.in_([CompletionStatus.SUCCESS, CompletionStatus.WARNING])
-    condition = ended_well & (F.type == _NO_LETTER_NOR_DIGIT.sub("_", kind.definition.upper()).strip("_"))
+    condition = ended_well & (F.type == _NO_LETTER_NOR_DIGIT.sub("_", name.upper()).strip("_"))
     if kind.source is not None:
         condition &= F.source_id == kind.source
     try:
