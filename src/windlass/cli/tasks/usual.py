@@ -52,7 +52,7 @@ def duration_s(status: TaskStatus) -> float | None:
 
 
 def usual_of(client: "Client", status: TaskStatus) -> Usual | None:
-    """Of the last 50 of a task's kind that ended well, as the server lists them; None where they are too few to tell."""
+    """Of the last 50 of the task's kind that ended well, as the server lists them; None where too few did."""
     kind, name = Kind.of(status), (status.task_definition_summary or status).unique_name
     ended_well = F.completion_status.in_([CompletionStatus.SUCCESS, CompletionStatus.WARNING])
     condition = ended_well & (F.type == _NO_LETTER_NOR_DIGIT.sub("_", name.upper()).strip("_"))
