@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 from tests.engine import jobs
-from tests.store.examples import insert, task_of
+from tests.store.examples import insert, task_of, until
 
+from windlass.server import app
 from windlass.server.engine import watcher as watching
 from windlass.server.engine.watcher import Patience, Watcher
 from windlass.server.model.task import CompletionStatus, Execution, Message, MessageType, ended
 from windlass.server.store import observations
+from windlass.server.store.leases import SignOfLife
 from windlass.server.store.observations import ObservationStore
 
 NEVER = 1e6
@@ -27,7 +29,7 @@ def watcher(application):
             application.task_store,
             application.lease_store,
             ObservationStore(application.database, application.task_store._codec),
-            interval_s=0,
+            interval_s=0.05,
             patience=msgspec.structs.replace(PATIENT, **patience),
         )
 
@@ -185,6 +187,28 @@ async def test_what_programs_outside_report_on_is_left_alone(watcher, applicatio
     await watcher(slow_s=0, silent_s=0, silent_unknown_s=0, waiting_s=0).look()
 
     assert await application.task_store.get(task.id) == before
+
+
+async def test_every_node_has_a_watcher(launch, watcher, application):
+    task = await launch(jobs.wait)
+    application.watcher = watcher(waiting_s=0)
+
+    async with app._upkeep(application):
+        await until(lambda: keys(task))
+
+    assert await keys(task) == ["task_waiting"]
+
+
+async def test_a_task_about_to_be_taken_up_again_by_another_worker_is_not_told_of(launch, watcher, application):
+    task = await launch(jobs.wait)
+    life = await SignOfLife.show(application.database.url)
+    await application.lease_store.start(task.id, life.node + 1)
+    await application.database.write("UPDATE task SET lease_until = now() - interval '1 second'")
+
+    await watcher(waiting_s=0).look()
+    life.end()
+
+    assert await keys(task) == []
 
 
 async def test_one_watcher_looks_at_a_time(launch, watcher, application):

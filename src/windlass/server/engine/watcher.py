@@ -31,7 +31,7 @@ INTERVAL_S = 10.0
 _ALONE = 0x57494E45  # The advisory lock of the watcher that looks; of one number, for two would be a worker's.
 _START: Place = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 _NEW_ATTEMPT = "task_attempt_lost"
-_SLOW, _SILENT, _WAITING = "task_slow", "task_silent", "task_waiting"
+_OF_ALL_ATTEMPTS = "task_slow"
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,10 +156,11 @@ def running_signs(observed: Observed, usual: Usual | None, patience: Patience) -
             f"It is slower than usual: of the last {len(usual.durations_s)} that ended well, half took "
             f"{_spoken(usual.median_s)} at most, and 19 of 20 took {_spoken(usual.p95_s)} at most."
         )
-        yield _warning(_SLOW, f"The task has run for {_spoken(elapsed_s)}.", why)
+        yield Message(MessageType.WARN, "task_slow", f"The task has run for {_spoken(elapsed_s)}. {why}", (why,))
     if observed.idle_s > patience.silence_s(observed, usual):
         why = f"Its worker is alive; what it works on may not be answering. The last it said: {observed.task.progress}."
-        yield _warning(_SILENT, f"The task has made no progress for {_spoken(observed.idle_s)}.", why)
+        text = f"The task has made no progress for {_spoken(observed.idle_s)}. {why}"
+        yield Message(MessageType.WARN, "task_silent", text, (why,))
 
 
 def waiting_sign(observed: Observed, crew: Crew, waited_s: float) -> Message:
@@ -174,11 +175,8 @@ def waiting_sign(observed: Observed, crew: Crew, waited_s: float) -> Message:
         why = f"The workers are busy; those that are alive: {crew.workers}, tasks that they have in hand: {crew.tasks}."
     else:
         why = f"The workers have nothing else in hand, and none has taken it up; those that are alive: {crew.workers}."
-    return _warning(_WAITING, f"The task has waited for {_spoken(waited_s)} to be taken up.", why)
-
-
-def _warning(key: str, fact: str, why: str) -> Message:
-    return Message(MessageType.WARN, key, f"{fact} {why}", (why,))
+    text = f"The task has waited for {_spoken(waited_s)} to be taken up. {why}"
+    return Message(MessageType.WARN, "task_waiting", text, (why,))
 
 
 def _has_said(task: Task, key: str) -> bool:
@@ -186,7 +184,7 @@ def _has_said(task: Task, key: str) -> bool:
     for message in reversed(task.messages):
         if message.key == key:
             return True
-        if message.key == _NEW_ATTEMPT and key != _SLOW:
+        if message.key == _NEW_ATTEMPT and key != _OF_ALL_ATTEMPTS:
             return False
     return False
 
