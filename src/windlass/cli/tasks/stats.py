@@ -102,7 +102,7 @@ def stats(selection: Selection, by_source: bool, limit: int, output: str, api_ve
     Examples:
       windlass task stats
       windlass task stats --since 1d --by-source
-      windlass task stats --definition "Cloud Account Aggregation" --output csv > stats.csv
+      windlass task stats --definition "Identity Refresh" --output csv > out.csv
     """
     now = datetime.now(UTC)
     since = selection.since or now - _WINDOW
