@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from tests.client.live import faults
 from tests.client.live.service import VERSIONS, LiveService
-from tests.client.live.tasks import end, now, torn
+from tests.client.live.tasks import end, instant, now, torn
 
 
 @pytest.fixture
@@ -182,3 +182,31 @@ def test_what_a_server_writes_cannot_steer_the_terminal(terminal, sail, live):
         assert b"\x1b[2J" not in shown.raw
         assert "\u202e".encode() not in shown.raw
         assert "[red]" in shown.text
+
+
+@pytest.mark.parametrize("version", list(VERSIONS))
+def test_stuck_tasks_are_found_by_the_history_of_their_kind(task, live, version):
+    known = {"source_id": live.add_source(), "unique_name": "Cloud Account Aggregation"}
+    for number in range(20):
+        launched = now() - timedelta(days=1, minutes=number)
+        live.add_task("SUCCESS", created=launched, completed=instant(launched + timedelta(minutes=10)), **known)
+    long_ago, recent = now() - timedelta(minutes=12), now() - timedelta(minutes=6)
+    slow = live.add_task(created=long_ago, modified=instant(now()), **known)
+    live.add_task(created=recent, modified=instant(now()), **known)
+    live.add_task(created=long_ago, unique_name="Nobody knows its kind")
+
+    found = task("stuck", "--api-version", version)
+
+    assert found.returncode == 0, found.stderr
+    assert [(each["id"], each["signs"], each["usualMedianS"]) for each in found.objects] == [(slow, ["slow"], 600.0)]
+    assert found.objects[0]["nextStep"] == f"windlass task clear {slow}"
+
+
+@pytest.mark.parametrize("version", list(VERSIONS))
+def test_statistics_are_made_of_what_is_listed(task, ids, version):
+    found = task("stats", "--api-version", version)
+
+    assert {each["uniqueName"]: (each["tasks"], each["pending"], each["error"]) for each in found.objects} == {
+        "Sweep": (2, 1, 0),
+        "Cloud Account Aggregation": (2, 1, 1),
+    }

@@ -18,6 +18,7 @@ from windlass.server.api.wire import TaskDocuments
 from windlass.server.config import Settings
 from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
+from windlass.server.engine.watcher import Watcher
 from windlass.server.engine.worker import Worker
 from windlass.server.errors import ConfigurationError
 from windlass.server.instruments import Instruments
@@ -56,6 +57,7 @@ from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.hosting import hosted
 from windlass.server.store.keys import KeyStore
 from windlass.server.store.leases import LeaseStore
+from windlass.server.store.observations import ObservationStore
 from windlass.server.store.permits import PermitStore
 from windlass.server.store.revocations import RevocationStore
 from windlass.server.store.schedules import ScheduleStore
@@ -116,6 +118,8 @@ class Application:
         )
         self.scheduler = Scheduler(database, self.schedule_store, self.executions, self.tasks, self.changes)
         self.schedules = Schedules(database, self.schedule_store, self.source_store, self.executions, self.scheduler)
+        observations = ObservationStore(database, codec)
+        self.watcher = Watcher(database, self.task_store, self.lease_store, observations)
         self.samples = Samples(database, self.task_store)
         self.audit = AuditTrail(AuditStore(database))
         for part in (database, self.following):
@@ -175,8 +179,8 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
 
 @asynccontextmanager
 async def _upkeep(application: Application) -> AsyncIterator[None]:
-    """What every node does beside its work: tells of changes, deletes what is too old, launches what is due."""
-    parts = (application.changes, application.retention, application.scheduler)
+    """What every node does beside its work: tells of changes, deletes what is too old, launches, and watches."""
+    parts = (application.changes, application.retention, application.scheduler, application.watcher)
     keeping = [asyncio.create_task(part.run()) for part in parts]
     try:
         yield

@@ -8,6 +8,8 @@ _HERE = "windlass.cli.tasks"
 _COMMANDS = {
     "list": (f"{_HERE}.listing:list_tasks", "List tasks, newest first."),
     "pending": (f"{_HERE}.listing:pending", "List tasks that have not ended, and show which look stuck."),
+    "stuck": (f"{_HERE}.stuck:stuck", "Show which tasks are stuck, and most likely why."),
+    "stats": (f"{_HERE}.stats:stats", "Count tasks by how they ended, and tell how long they take."),
     "get": (f"{_HERE}.single:get", "Show all that is known of a task."),
     "update": (f"{_HERE}.single:update", "Change a task."),
     "clear": (f"{_HERE}.ending:clear", "End tasks whatever their work is doing."),

@@ -6,11 +6,11 @@ Source: wire contract §5.
 from collections.abc import Sequence
 from typing import Any
 
-from windlass.server.api.wire import instant, members_of, parse_completion_status, parse_instant, task_of
+from windlass.server.api.wire import members_of, parse_completion_status, parse_instant, task_of
 from windlass.server.errors import InvalidRequest, shown
 from windlass.server.language import patch, pointer
 from windlass.server.language.patch import Operation
-from windlass.server.model.task import Task
+from windlass.server.model.task import Task, instant
 from windlass.server.service.tasks import Edit
 
 # The members that a patch may change, in the wire's words and ours, and whether they may be null.

@@ -21,6 +21,7 @@ from windlass.server.model.task import (
     TargetType,
     Task,
     TaskType,
+    instant,
     whole_ms,
 )
 
@@ -110,11 +111,6 @@ def task_of(members: dict[str, Any]) -> Task:
         return _task(msgspec.convert(members, _TaskStatus))
     except msgspec.ValidationError as error:
         raise InvalidRequest("The result would not be a task status: {reason}.", reason=str(error)) from error
-
-
-def instant(value: datetime) -> str:
-    """A date-time as the wire has it: UTC, three decimals, `Z`."""
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def optional_instant(value: datetime | None) -> str | None:

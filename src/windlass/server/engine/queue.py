@@ -5,7 +5,7 @@ harmless, and so is an entry that has become stale: whoever takes it finds that 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from importlib.metadata import version
 
@@ -23,12 +23,16 @@ from pgqueuer.domain.types import Channel
 
 from windlass.server.errors import DatabaseUnavailable
 from windlass.server.model.task import Priority
-from windlass.server.store.database import Connection, connect, translated
+from windlass.server.store.database import Connection, Database, connect, translated
 from windlass.server.store.leases import LEASE
 
 _ENTRYPOINT = "task"
 _MADE_BY = f"PgQueuer {version('pgqueuer')}"
 _SETTINGS = DBSettings(db_schema="queue", channel=Channel("windlass_queue"))
+_DUE = """
+SELECT dedupe_key, extract(epoch FROM now() - execute_after)::float8 AS due_s FROM queue.pgqueuer
+WHERE dedupe_key = ANY($1::text[]) AND status IN ('queued', 'picked')
+"""
 
 
 async def is_installed(url: str) -> bool:
@@ -70,6 +74,12 @@ async def submit(
         dedupe_key=entry,
         on_conflict="skip",
     )
+
+
+async def due_s(database: Database, entries: Collection[str]) -> dict[str, float]:
+    """How long those of the entries that are there have been due, in seconds; less than 0 where they are not yet."""
+    rows = await database.fetch(_DUE, list(entries))
+    return {row["dedupe_key"]: row["due_s"] for row in rows}
 
 
 async def clear_log(connection: Connection) -> None:

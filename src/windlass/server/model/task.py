@@ -19,6 +19,8 @@ from uuid import UUID
 import msgspec
 
 LOCALE = "en-US"
+ESTIMATE = "estimatedCompletion"
+"""The attribute of a running task that says when it will probably have ended."""
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -142,6 +144,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         """The task has ended; its completion status never changes again."""
         return self.completion_status is not None
 
+    @property
+    def source_id(self) -> str | None:
+        """The id of the source worked on, if it is one."""
+        return self.target.id if self.target and self.target.type == TargetType.APPLICATION else None
+
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a job says that it ended.
@@ -165,6 +172,11 @@ def now() -> datetime:
 def whole_ms(instant: datetime) -> datetime:
     """The instant with anything finer than a millisecond cut off."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def instant(value: datetime) -> str:
+    """A date-time as the wire has it: UTC, three decimals, `Z`."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def new_id(created: datetime) -> str:
@@ -218,6 +230,14 @@ def started(task: Task, at: datetime) -> Task:
     )
 
 
+def expected(task: Task, end: datetime | None) -> Task:
+    """The running task with its estimated end; None takes it away. Nothing happened to it: `modified` stays."""
+    attributes = _without_estimate(task.attributes)
+    return msgspec.structs.replace(
+        task, attributes=attributes if end is None else {**attributes, ESTIMATE: instant(end)}
+    )
+
+
 def progressed(task: Task, at: datetime, progress: str, percent_complete: int) -> Task:
     """The task with a new sign of progress."""
     return msgspec.structs.replace(task, modified=at, progress=progress, percent_complete=percent_complete)
@@ -233,15 +253,19 @@ def ended(
     returns: Sequence[ReturnDetail] = (),
     messages: Sequence[Message] = (),
 ) -> Task:
-    """The task with its final status; `completed` is `at` unless given."""
+    """The task with its final status; `completed` is `at` unless given, and takes the place of an estimate."""
     return msgspec.structs.replace(
         task,
         modified=at,
         completed=completed or at,
         completion_status=status,
-        attributes={**task.attributes, **(attributes or {})},
+        attributes={**_without_estimate(task.attributes), **(attributes or {})},
         returns=(*task.returns, *returns),
         messages=(*task.messages, *messages),
         progress="Completed" if status.is_complete else task.progress,
         percent_complete=100 if status.is_complete else task.percent_complete,
     )
+
+
+def _without_estimate(attributes: Mapping[str, object]) -> Mapping[str, object]:
+    return {name: value for name, value in attributes.items() if name != ESTIMATE}

@@ -4,18 +4,19 @@ A lease's times are the database's, so that no node's clock matters to it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
 from windlass.server.instruments import Instruments
 from windlass.server.model.definition import type_of
-from windlass.server.model.task import Message, Priority, Task, noted, now, started
+from windlass.server.model.task import Message, Priority, Task, expected, noted, now, started
 from windlass.server.store import audit
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database, Row, connect, translated
+from windlass.server.store.history import usual_of
 from windlass.server.store.tasks import TaskCodec
 
 _SIGN_OF_LIFE = 0x57494E44  # The class of the advisory locks that workers hold.
@@ -135,6 +136,7 @@ class LeaseStore:
             if not can_run(waiting, row["arguments"]):
                 return Declined(waiting, row["epoch"])
             task, attempt = started(waiting, now()), row["attempts"] + 1
+            task = expected(task, await self._expected_end(task))
             old, new = audit.difference(waiting, task, audit.TASK)
             written = await self._database.write(
                 sql.START,
@@ -164,6 +166,10 @@ class LeaseStore:
                     arguments=row["arguments"],
                     checkpoint=row["checkpoint"],
                 )
+
+    async def alive(self) -> int:
+        """How many workers show a sign of life."""
+        return int(await self._database.fetch_value(sql.ALIVE, _SIGN_OF_LIFE))
 
     async def renew(self, held: Mapping[str, int]) -> None:
         """Extend the leases. held: task id -> epoch; those that no longer hold stay as they are."""
@@ -237,6 +243,12 @@ class LeaseStore:
             )
             (self.instruments.retries if is_counted else self.instruments.handed_back).inc()
         return _waiting(handed_back)
+
+    async def _expected_end(self, task: Task) -> datetime | None:
+        """When a task that starts just now will probably have ended; None where the past does not tell."""
+        kind = type_of(task.definition.unique_name), task.source_id
+        usual = (await usual_of(self._database, [kind])).get(kind)
+        return None if usual is None else task.modified + timedelta(seconds=usual.median_s)
 
 
 def _waiting(row: Row) -> Waiting:

@@ -186,7 +186,6 @@ class TaskStore:
 
     def row(self, task: Task) -> Sequence[object]:
         """The task's values for ROW_COLUMNS."""
-        source_id = task.target.id if task.target and task.target.type == "APPLICATION" else None
         return (
             UUID(task.id),
             task.created,
@@ -196,7 +195,7 @@ class TaskStore:
             task.completion_status,
             task.type,
             type_of(task.definition.unique_name),
-            source_id,
+            task.source_id,
             task.launcher,
             self._codec.encode(task),
         )

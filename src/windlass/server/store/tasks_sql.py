@@ -144,6 +144,12 @@ ORDER BY created
 LIMIT 100
 """
 
+ALIVE = """
+SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
 WAITING = """
 SELECT id, epoch, cancel_requested, priority FROM task
 WHERE completion_status IS NULL AND execution = 'worker' AND node IS NULL
