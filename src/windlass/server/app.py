@@ -55,6 +55,7 @@ from windlass.server.store.revocations import RevocationStore
 from windlass.server.store.schedules import ScheduleStore
 from windlass.server.store.signing_keys import SigningKeyStore
 from windlass.server.store.sources import SourceStore
+from windlass.server.store.stops import StopStore
 from windlass.server.store.tasks import TaskStore
 from windlass.server.store.users import UserStore
 
@@ -83,6 +84,7 @@ class Application:
         self.changes = Changes(database.url)
         self.task_store = TaskStore(database, codec, self.changes, retention_days=settings.retention_days)
         self.lease_store = LeaseStore(database, codec, self.changes)
+        self.stop_store = StopStore(database, codec, self.changes)
         self.source_store = SourceStore(database)
         self.definition_store = DefinitionStore(database, [definition.summary for definition in BUILT_IN.values()])
         self.sealing = Sealing(database, keyring, KeyStore(database), self.source_store)
@@ -116,10 +118,12 @@ class Application:
             database=self.database,
             tasks=self.task_store,
             leases=self.lease_store,
+            stops=self.stop_store,
             changes=self.changes,
             open_source=self.sources.opened,
             definitions=BUILT_IN | {name: each.definition for name, each in self.brought.items()},
             slots=slots,
+            cancel_grace_s=self.settings.cancel_grace_s,
         )
 
     async def adopt(self, brought: Mapping[str, Brought]) -> None:

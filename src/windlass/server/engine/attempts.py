@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from windlass.server.engine import queue
 from windlass.server.errors import Fenced
-from windlass.server.model.task import CompletionStatus, Message, MessageType, ended, now
+from windlass.server.model.task import CANCELLED, CompletionStatus, Message, MessageType, ended, now
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
 from windlass.server.store.leases import LeaseStore
@@ -51,6 +51,8 @@ class Attempts:
             if waiting is not None:
                 await queue.submit(connection, task_id, epoch=waiting.epoch, priority=waiting.priority, delay_s=delay_s)
         self._changes.tell(task_id)
+        if waiting is not None and waiting.is_cancel_requested:
+            await self.end(task_id, waiting.epoch, CompletionStatus.TERMINATED, CANCELLED)
 
     async def end(self, task_id: str, epoch: int, status: CompletionStatus, *messages: Message) -> None:
         """End the task, unless somebody else was faster."""
