@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
+from windlass.server.engine.guard import Guard
 from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
 from windlass.server.engine.stopping import tell_of_stops
 from windlass.server.engine.sweeper import Sweeper
@@ -99,6 +100,7 @@ class Worker:
         self._slots = max(_SLOTS_AT_LEAST, slots or os.cpu_count() or 0)
         self._attempts = Attempts(database, tasks, leases, changes)
         self._sweeper = Sweeper(database, leases, self._attempts)
+        self._guard = Guard()
         self._running: dict[str, Running] = {}
         self._handled: Counter[str] = Counter()  # An entry of a task may come while another of it is in hand.
         self._left: set[str] = set()  # The names of definitions that this worker has no code for.
@@ -107,14 +109,17 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, through every loss of the database; then hand back what is unfinished."""
-        while not stop.is_set():
-            try:
-                await self._session(stop)
-            except (DatabaseUnavailable, ConfigurationError) as error:
-                log.warning("worker: %s Trying again.", error)
-            except Exception:
-                log.exception("worker: its session failed; beginning another")
-            await _wait(stop, _RECONNECT_S)
+        try:
+            while not stop.is_set():
+                try:
+                    await self._session(stop)
+                except (DatabaseUnavailable, ConfigurationError) as error:
+                    log.warning("worker: %s Trying again.", error)
+                except Exception:
+                    log.exception("worker: its session failed; beginning another")
+                await _wait(stop, _RECONNECT_S)
+        finally:
+            self._guard.close()
 
     async def _session(self, stop: asyncio.Event) -> None:
         life = await SignOfLife.show(self._database.url)
@@ -194,6 +199,7 @@ class Worker:
                 checkpoint=lease.checkpoint,
             )
         )
+        self._guard.watch(process.pid)
         running = self._running[task.id] = Running(lease, process)
         log.info("task %s: started, attempt %d (%s)", task.id, lease.attempt, task.unique_name)
         try:
@@ -201,6 +207,7 @@ class Worker:
             await self._conclude(running, outcome)
         finally:
             process.kill()
+            self._guard.forget(process.pid)
             del self._running[task.id]
 
     def _can_run(self, task: Task, arguments: Mapping[str, object]) -> bool:
