@@ -72,6 +72,15 @@ async def ignore_cancel(job):
         time.sleep(1)
 
 
+async def note_cancel(job):
+    """Write into the file `seen` when it saw that it is to stop, by the machine's clock."""
+    job.report("Looking", 1)
+    while not job.is_asked_to_stop:
+        await asyncio.sleep(0.002)
+    Path(job.arguments["seen"]).write_text(repr(time.time()))
+    job.report("Seen", 2)
+
+
 async def write_often(job):
     """Write into the database as fast as it can, by itself and through progress, fenced by nothing."""
     count = 0
@@ -134,6 +143,7 @@ DEFINITIONS = {
             exit_early,
             wait,
             ignore_cancel,
+            note_cancel,
             write_often,
             report_often,
             remember,

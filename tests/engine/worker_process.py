@@ -31,6 +31,7 @@ async def main():
             changes=application.changes,
             open_source=application.sources.opened,
             definitions=jobs.DEFINITIONS,
+            cancel_grace_s=application.settings.cancel_grace_s,
         ).run(stop)
 
 
