@@ -18,7 +18,11 @@ PACKAGE = Path(__file__).parent / "package"
 LAUNCH_EVERY_S = 0.6
 PATCH_EVERY_S = 0.05
 AGAIN_S = 0.1
-_PENDING = "SELECT count(*) FROM task WHERE completion_status IS NULL"
+# What was launched for a program outside without its knowing, for the answer was lost, nobody ends.
+_PENDING = """
+SELECT count(*) FROM task
+WHERE completion_status IS NULL AND (execution = 'worker' OR replace(id::text, '-', '') = ANY($1))
+"""
 _ENDS = """
 SELECT subject_id, count(*) FROM audit WHERE action = 'task.ended' GROUP BY subject_id HAVING count(*) > 1
 """
@@ -139,7 +143,7 @@ class Load:
         connection = await asyncpg.connect(url)
         try:
             deadline = time.monotonic() + 90
-            while await connection.fetchval(_PENDING) and time.monotonic() < deadline:
+            while (pending := await connection.fetchval(_PENDING, self.launched)) and time.monotonic() < deadline:
                 await asyncio.sleep(0.1)
             rows = await connection.fetch("SELECT id, completion_status, document FROM task")
             twice = await connection.fetch(_ENDS)
@@ -148,8 +152,8 @@ class Load:
         known = {row["id"].hex: row for row in rows}
         assert self.failures == []
         assert [each for each in self.launched if each not in known] == [], "launches lost"
-        assert [row["document"] for row in rows if row["completion_status"] is None] == [], "not ended"
-        assert {row["completion_status"] for row in rows} == {"SUCCESS"}
+        assert pending == 0, "not ended"
+        assert {row["completion_status"] for row in rows} <= {"SUCCESS", None}
         for task_id, names in self.patches.items():
             attributes = msgspec.json.decode(known[task_id]["document"])["attributes"]
             assert [name for name in names if name not in attributes] == [], "patches lost"
