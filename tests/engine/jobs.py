@@ -47,6 +47,12 @@ async def die(job):
     return SUCCESS
 
 
+async def kill_worker(job):
+    """Take the worker along, and with it whatever else it runs."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
 async def exit_early(job):
     """End the process without a word."""
     os._exit(3)
@@ -141,6 +147,7 @@ DEFINITIONS = {
             find_source_unreadable,
             die,
             exit_early,
+            kill_worker,
             wait,
             ignore_cancel,
             note_cancel,

@@ -1,5 +1,6 @@
 """What becomes of a task whose attempt was lost: another attempt, or its end when it had enough of them."""
 
+import random
 from contextlib import suppress
 
 from windlass.server.engine import queue
@@ -10,7 +11,15 @@ from windlass.server.store.database import Database
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.tasks import TaskStore
 
-_BACKOFF_S = 2.0
+_BACKOFF_AT_MOST_S = 300.0
+
+
+def backoff_s(attempt: int) -> float:
+    """How long to wait after an attempt: up to 4 s after the first, and up to twice as much after each further one.
+
+    It is anything up to that, so that tasks which failed together do not come back together.
+    """
+    return random.uniform(0, min(_BACKOFF_AT_MOST_S, 2.0 ** min(attempt + 1, 10)))  # noqa: S311  It keeps no secret.
 
 
 class Attempts:
@@ -33,7 +42,7 @@ class Attempts:
         if attempt < max_attempts:
             text = f"Attempt {attempt} of {max_attempts} was lost: {why}. The task starts again."
             message = Message(MessageType.WARN, "task_attempt_lost", text)
-            await self.hand_back(task_id, epoch, message, delay_s=_BACKOFF_S**attempt if is_passing else 0)
+            await self.hand_back(task_id, epoch, message, delay_s=backoff_s(attempt) if is_passing else 0)
             return
         status = CompletionStatus.TEMPERROR if is_passing else CompletionStatus.ERROR
         text = f"Attempt {attempt} of {max_attempts} was lost: {why}. There is no further attempt."
