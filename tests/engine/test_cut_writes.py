@@ -3,6 +3,7 @@
 import asyncio
 import re
 from contextlib import suppress
+from urllib.parse import unquote
 
 import pytest
 from tests.store.examples import insert, message, row_of, task_of
@@ -58,17 +59,19 @@ async def wire(application, passable_tmp):
     """A broken wire to the test's database, and the application at its end."""
     url = application.database.url
     (folder,) = re.findall(r"host=([^&]+)", url)
-    wire = Wire(f"{folder}/.s.PGSQL.5432")
+    wire = Wire(f"{unquote(folder)}/.s.PGSQL.5432")
     server = await wire.serve(str(passable_tmp / ".s.PGSQL.5432"))
     settings = Settings(
         database_url=url.replace(folder, str(passable_tmp)),
         data_dir=application.settings.data_dir,
         key_file=application.settings.key_file,
     )
-    async with app.opened(settings, name="windlass test at the wire") as wire.application:
-        yield wire
-    server.close()
-    await server.wait_closed()
+    try:
+        async with app.opened(settings, name="windlass test at the wire") as wire.application:
+            yield wire
+    finally:
+        server.close()
+        await server.wait_closed()
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
