@@ -28,7 +28,8 @@ def test_cancelling_what_waits_for_a_worker_ends_it_at_once(call, cancel):
     cancelled = status_of(cancel(status_of(call())["id"]))
 
     assert cancelled["completionStatus"] == "TERMINATED"
-    assert "before it started" in cancelled["messages"][0]["localizedText"]["message"]
+    (message,) = cancelled["messages"]
+    assert message["localizedText"]["message"] == "The task was cancelled by tester before it started."
 
 
 def test_what_has_begun_is_not_said_to_have_been_cancelled_before(installation, cancel):
@@ -36,7 +37,7 @@ def test_what_has_begun_is_not_said_to_have_been_cancelled_before(installation, 
 
     (message,) = status_of(cancel(task.id))["messages"]
 
-    assert message["localizedText"]["message"] == "The task was cancelled."
+    assert message["localizedText"]["message"] == "The task was cancelled by tester."
 
 
 def test_cancelling_what_runs_answers_it_as_it_is_and_asks_it_to_stop(call, cancel, installation):
@@ -44,7 +45,9 @@ def test_cancelling_what_runs_answers_it_as_it_is_and_asks_it_to_stop(call, canc
     installation.execute(f"UPDATE task SET node = 7 WHERE id = '{task_id}'")
 
     for _ in range(2):
-        assert status_of(cancel(task_id))["completionStatus"] is None
+        status = status_of(cancel(task_id))
+        assert status["completionStatus"] is None
+        assert [each["localizedText"]["message"] for each in status["messages"]] == ["tester asked the task to stop."]
     assert row_of(installation, task_id)["cancel_requested"] is True
 
 

@@ -56,6 +56,13 @@ def replace(path, value):
     return {"op": "replace", "path": path, "value": value}
 
 
+@pytest.mark.parametrize("said", ["3", 0, 101, 2.5, True, [3]])
+def test_a_number_of_attempts_that_is_none_is_refused(definition, patch, said):
+    answer = patch(definition["id"], [{"op": "add", "path": "/arguments/maxAttempts", "value": said}])
+
+    assert_refused(answer, "arguments.maxAttempts is", "a whole number from 1 to 100")
+
+
 def names_of(answer):
     assert answer.status_code == 200, answer.text
     return [each["uniqueName"] for each in answer.json()]

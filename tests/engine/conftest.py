@@ -54,6 +54,7 @@ async def work(application):
             database=application.database,
             tasks=application.task_store,
             leases=application.lease_store,
+            stops=application.stop_store,
             changes=application.changes,
             open_source=application.sources.opened,
             definitions=jobs.DEFINITIONS,

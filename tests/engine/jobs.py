@@ -47,6 +47,12 @@ async def die(job):
     return SUCCESS
 
 
+async def kill_worker(job):
+    """Take the worker along, and with it whatever else it runs."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
 async def exit_early(job):
     """End the process without a word."""
     os._exit(3)
@@ -70,6 +76,15 @@ async def ignore_cancel(job):
     job.report("Deaf", 1)
     while True:
         time.sleep(1)
+
+
+async def note_cancel(job):
+    """Write into the file `seen` when it saw that it is to stop, by the machine's clock."""
+    job.report("Looking", 1)
+    while not job.is_asked_to_stop:
+        await asyncio.sleep(0.002)
+    Path(job.arguments["seen"]).write_text(repr(time.time()))
+    job.report("Seen", 2)
 
 
 async def write_often(job):
@@ -132,8 +147,10 @@ DEFINITIONS = {
             find_source_unreadable,
             die,
             exit_early,
+            kill_worker,
             wait,
             ignore_cancel,
+            note_cancel,
             write_often,
             report_often,
             remember,

@@ -7,7 +7,7 @@ import msgspec
 import psutil
 import pytest
 from tests.engine import jobs
-from tests.store.examples import until
+from tests.store.examples import message, until
 
 from windlass.server.engine import sweeper, worker
 from windlass.server.model.task import CompletionStatus, MessageType, ended, now
@@ -27,19 +27,21 @@ async def test_a_job_that_looks_ends_as_soon_as_it_is_cancelled(work, launch, ap
 
     await application.tasks.cancel(task.id)
 
-    cancelled = await task.ended(timeout_s=worker.CANCEL_GRACE_S - 2)
+    cancelled = await task.ended(timeout_s=8)  # Which is before the grace period is over.
     assert cancelled.completion_status is CompletionStatus.TERMINATED
-    assert [(each.type, each.key) for each in cancelled.messages] == [(MessageType.INFO, "task_cancelled")]
+    assert [(each.type, each.key, each.text) for each in cancelled.messages] == [
+        (MessageType.INFO, "task_cancel_requested", "windlass asked the task to stop."),
+        (MessageType.INFO, "task_cancelled", "The task was cancelled."),
+    ]
     assert not process.is_running()
 
 
 async def test_a_job_that_does_not_look_is_killed_with_all_that_it_started(
-    work, launch, application, job_process, monkeypatch, tmp_path
+    work, launch, application, job_process, tmp_path
 ):
-    monkeypatch.setattr(worker, "CANCEL_GRACE_S", 0.5)
     trace = tmp_path / "trace"
     task = await launch(jobs.ignore_cancel, max_attempts=3, trace=str(trace))
-    await work()
+    await work(cancel_grace_s=0.5)
     await task.running()
     await until(trace.exists)
     processes = [job_process(), *job_process().children(recursive=True)]
@@ -49,7 +51,7 @@ async def test_a_job_that_does_not_look_is_killed_with_all_that_it_started(
 
     cancelled = await task.ended()
     assert cancelled.completion_status is CompletionStatus.TERMINATED
-    assert [each.key for each in cancelled.messages] == ["task_killed"]
+    assert [each.key for each in cancelled.messages] == ["task_cancel_requested", "task_killed"]
     await until(lambda: not any(map(_is_alive, processes)))
 
 
@@ -81,26 +83,22 @@ async def test_a_task_cancelled_while_it_waits_never_starts(work, launch, applic
     assert [path for path in tmp_path.iterdir() if path.name.startswith(task.id)] == []
 
 
-async def test_a_task_that_is_being_cancelled_as_its_worker_stops_ends_terminated(
-    work, launch, application, monkeypatch
-):
-    monkeypatch.setattr(sweeper, "WAITING_INTERVAL_S", 0.2)
+async def test_a_task_that_is_being_cancelled_as_its_worker_stops_ends_terminated(work, launch, application):
     task = await launch(jobs.ignore_cancel, max_attempts=3, trace=os.devnull)
     first = await work()
     await task.running()
 
     await application.tasks.cancel(task.id)
     await first.stop()
-    await work()
 
-    assert (await task.ended()).completion_status is CompletionStatus.TERMINATED
+    assert (await task.task()).completion_status is CompletionStatus.TERMINATED
 
 
 async def test_a_cancelled_task_that_nobody_ended_is_found_and_ended(work, launch, application, monkeypatch):
     """Whoever asked died between asking and ending it."""
     monkeypatch.setattr(sweeper, "WAITING_INTERVAL_S", 0.2)
     task = await launch(jobs.succeed)
-    assert await application.lease_store.request_cancel(task.id) is False
+    assert await application.lease_store.request_cancel(task.id, message()) is False
 
     await work()
 
@@ -134,8 +132,10 @@ async def test_clearing_a_running_task_ends_its_job_and_nothing_is_written_after
     else:
         await application.task_store.change(task.id, lambda task: ended(task, now(), CompletionStatus.ERROR))
 
-    cleared = await task.row()
     await until(lambda: not _is_alive(process), timeout_s=5)
+    if how == "a patch":
+        await until(lambda: _has_told(task))
+    cleared = await task.row()
     after = await application.sources.get(source.id)
     # Long enough for any further progress, attempt or end to be written.
     await asyncio.sleep(4 * worker.PROGRESS_INTERVAL_S)
@@ -173,6 +173,10 @@ async def test_a_cleared_task_frees_its_source_for_the_next(work, launch, applic
 
 def _is_alive(process):
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+async def _has_told(task):
+    return "worker_stopped" in [each.key for each in (await task.task()).messages]
 
 
 async def _is_queue_empty(application):

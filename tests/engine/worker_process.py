@@ -27,9 +27,11 @@ async def main():
             database=application.database,
             tasks=application.task_store,
             leases=application.lease_store,
+            stops=application.stop_store,
             changes=application.changes,
             open_source=application.sources.opened,
             definitions=jobs.DEFINITIONS,
+            cancel_grace_s=application.settings.cancel_grace_s,
         ).run(stop)
 
 

@@ -298,7 +298,7 @@ async def test_a_call_that_is_cancelled_ends_while_the_service_still_works(start
     await application.tasks.cancel(task.id)
 
     status = await aggregate.ended(task)
-    assert (status["completionStatus"], status["messages"][0]["key"]) == ("TERMINATED", "task_cancelled")
+    assert (status["completionStatus"], status["messages"][-1]["key"]) == ("TERMINATED", "task_cancelled")
     assert status["progress"] == "Waiting for SWEEP"
 
 

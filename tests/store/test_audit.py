@@ -178,7 +178,7 @@ async def test_a_wish_to_cancel_is_noted_once(application, changes, node):
     task = await insert(application, task_of())
     await application.lease_store.start(task.id, node)
 
-    answers = [await application.lease_store.request_cancel(task.id) for _ in range(3)]
+    answers = [await application.lease_store.request_cancel(task.id, message()) for _ in range(3)]
 
     assert answers == [True, True, True]
     assert (await changes())[2:] == [
@@ -189,7 +189,7 @@ async def test_a_wish_to_cancel_is_noted_once(application, changes, node):
 async def test_wishes_to_cancel_at_the_same_time_are_noted_once(application, changes):
     task = await insert(application, task_of())
 
-    answers = await asyncio.gather(*(application.lease_store.request_cancel(task.id) for _ in range(8)))
+    answers = await asyncio.gather(*(application.lease_store.request_cancel(task.id, message()) for _ in range(8)))
 
     assert answers == [False] * 8
     assert len(await changes(action="task.cancel_requested")) == 1
@@ -198,7 +198,7 @@ async def test_wishes_to_cancel_at_the_same_time_are_noted_once(application, cha
 async def test_an_ended_task_cannot_be_asked_to_stop_and_nothing_is_noted(application, changes):
     task = await insert(application, ended_task_of())
 
-    assert await application.lease_store.request_cancel(task.id) is None
+    assert await application.lease_store.request_cancel(task.id, message()) is None
 
     assert await changes(action="task.cancel_requested") == []
 
@@ -301,7 +301,7 @@ async def test_no_change_of_a_task_happens_without_its_note(application, databas
     attempts = [
         lambda: insert(application, task_of()),
         lambda: application.lease_store.start(waiting.id, node),
-        lambda: application.lease_store.request_cancel(waiting.id),
+        lambda: application.lease_store.request_cancel(waiting.id, message()),
         lambda: change(application, waiting, description="Better"),
         lambda: application.task_store.change(running.id, lambda task: ended(task, now(), CompletionStatus.ERROR)),
         hand_back,

@@ -105,7 +105,7 @@ async def test_what_is_not_for_workers_is_not_started(application, task, executi
 
 async def test_a_task_that_is_to_be_cancelled_is_not_started(application):
     task = await insert(application, task_of())
-    await application.lease_store.request_cancel(task.id)
+    await application.lease_store.request_cancel(task.id, message())
 
     assert await application.lease_store.start(task.id, node=7) is None
 
@@ -159,7 +159,7 @@ async def test_watching_tells_epoch_end_and_the_wish_to_cancel(application):
     running, cancelled, done = [await insert(application, task_of()) for _ in range(3)]
     for task in (running, cancelled, done):
         await application.lease_store.start(task.id, node=7)
-    await application.lease_store.request_cancel(cancelled.id)
+    await application.lease_store.request_cancel(cancelled.id, message())
     await end(application, done)
 
     watched = await application.lease_store.watch([running.id, cancelled.id, done.id, task_of().id])
@@ -300,7 +300,7 @@ async def test_asking_to_cancel_says_who_has_the_task(application):
     await end(application, done)
 
     request = application.lease_store.request_cancel
-    answers = [await request(task.id) for task in (queued, running, done, external)]
+    answers = [await request(task.id, message()) for task in (queued, running, done, external)]
 
     assert answers == [False, True, None, False]
     flags = [(await row_of(application, task))["cancel_requested"] for task in (queued, running, done)]

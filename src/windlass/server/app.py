@@ -63,6 +63,7 @@ from windlass.server.store.revocations import RevocationStore
 from windlass.server.store.schedules import ScheduleStore
 from windlass.server.store.signing_keys import SigningKeyStore
 from windlass.server.store.sources import SourceStore
+from windlass.server.store.stops import StopStore
 from windlass.server.store.tasks import TaskStore
 from windlass.server.store.users import UserStore
 
@@ -94,6 +95,7 @@ class Application:
             database, codec, self.changes, self.instruments, retention_days=settings.retention_days
         )
         self.lease_store = LeaseStore(database, codec, self.changes, self.instruments)
+        self.stop_store = StopStore(database, codec, self.changes)
         self.source_store = SourceStore(database)
         self.definition_store = DefinitionStore(database, [definition.summary for definition in BUILT_IN.values()])
         self.sealing = Sealing(database, keyring, KeyStore(database), self.source_store)
@@ -143,10 +145,12 @@ class Application:
             database=self.database,
             tasks=self.task_store,
             leases=self.lease_store,
+            stops=self.stop_store,
             changes=self.changes,
             open_source=self.sources.opened,
             definitions=BUILT_IN | {name: each.definition for name, each in self.brought.items()},
             slots=slots,
+            cancel_grace_s=self.settings.cancel_grace_s,
         )
 
     async def adopt(self, brought: Mapping[str, Brought]) -> None:

@@ -35,6 +35,7 @@ class Settings:
     execution_services: what tasks may call: name -> base URL, without a slash at its end.
     takes_query_credentials: whether client id and secret may come in the token endpoint's query string.
     forwarded_allow_ips: proxies that are believed: addresses and networks, or `*` alone for any.
+    cancel_grace_s: how long a job that was asked to stop may take, before it is killed.
     connections: how many the API has at once. upload_mib: how large a file a launch may bring, its form included.
     has_metrics: whether whoever reaches the process may read them.
     stop_delay_s: how long requests are still taken once the process is told to stop, and says that it is not ready.
@@ -51,6 +52,7 @@ class Settings:
     execution_services: Mapping[str, str] = field(default_factory=dict)
     takes_query_credentials: bool = False
     forwarded_allow_ips: tuple[str, ...] = ()
+    cancel_grace_s: int = 10
     connections: int = 10_000
     upload_mib: int = 1024
     has_metrics: bool = True
@@ -87,6 +89,7 @@ class Settings:
             forwarded_allow_ips=_proxies(
                 forwarded_allow_ips or environ.get("WINDLASS_FORWARDED_ALLOW_IPS", ""), "WINDLASS_FORWARDED_ALLOW_IPS"
             ),
+            cancel_grace_s=_positive(environ, "WINDLASS_CANCEL_GRACE_S", 10),
             connections=_positive(environ, "WINDLASS_CONNECTIONS", 10_000),
             upload_mib=_positive(environ, "WINDLASS_UPLOAD_MIB", 1024),
             has_metrics=_choice(environ, "WINDLASS_METRICS", {"on": True, "off": False}, "on"),

@@ -1,14 +1,24 @@
 """What becomes of a task whose attempt was lost: another attempt, or its end when it had enough of them."""
 
+import random
+
 from windlass.server.engine import queue
 from windlass.server.errors import Fenced
-from windlass.server.model.task import CompletionStatus, Message, MessageType, ended, now
+from windlass.server.model.task import CANCELLED, CompletionStatus, Message, MessageType, ended, now
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.tasks import TaskStore
 
-_BACKOFF_S = 2.0
+_BACKOFF_AT_MOST_S = 300.0
+
+
+def backoff_s(attempt: int) -> float:
+    """How long to wait after an attempt: up to 4 s after the first, and up to twice as much after each further one.
+
+    It is anything up to that, so that tasks which failed together do not come back together.
+    """
+    return random.uniform(0, min(_BACKOFF_AT_MOST_S, 2.0 ** min(attempt + 1, 10)))  # noqa: S311  It keeps no secret.
 
 
 class Attempts:
@@ -31,7 +41,7 @@ class Attempts:
         if attempt < max_attempts:
             text = f"Attempt {attempt} of {max_attempts} was lost: {why}. The task starts again."
             message = Message(MessageType.WARN, "task_attempt_lost", text)
-            return await self.hand_back(task_id, epoch, message, delay_s=_BACKOFF_S**attempt if is_passing else 0)
+            return await self.hand_back(task_id, epoch, message, delay_s=backoff_s(attempt) if is_passing else 0)
         status = CompletionStatus.TEMPERROR if is_passing else CompletionStatus.ERROR
         text = f"Attempt {attempt} of {max_attempts} was lost: {why}. There is no further attempt."
         return await self.end(task_id, epoch, status, Message(MessageType.ERROR, "task_attempts_spent", text))
@@ -50,6 +60,8 @@ class Attempts:
             if waiting is not None:
                 await queue.submit(connection, task_id, epoch=waiting.epoch, priority=waiting.priority, delay_s=delay_s)
         self._changes.tell(task_id)
+        if waiting is not None and waiting.is_cancel_requested:
+            await self.end(task_id, waiting.epoch, CompletionStatus.TERMINATED, CANCELLED)
         return waiting is not None
 
     async def end(self, task_id: str, epoch: int, status: CompletionStatus, *messages: Message) -> bool:

@@ -2,7 +2,7 @@
 
 The parent's side is JobProcess; the child's is Job, which is what a job function is given. Between them
 is one pipe: progress and the outcome come up, the wish to stop goes down. The child leads its own
-process group and dies with its parent.
+process group and dies with its parent; what it started dies with that by guard.py.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ class JobProcess:
     def __init__(self, process: BaseProcess, pipe: Pipe) -> None:
         assert process.pid is not None
         self._process = process
-        self._pid = process.pid
+        self.pid = process.pid
         self._pipe = pipe
         self._is_reaped = False
 
@@ -128,7 +128,7 @@ class JobProcess:
         if self._is_reaped:
             return  # Its number may be another's by now.
         try:
-            os.killpg(self._pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             self._process.kill()  # It leads no group yet.
 
@@ -138,7 +138,7 @@ class JobProcess:
         options: of waitid; 0 waits for the end.
         """
         try:
-            return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | options) is not None
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | options) is not None
         except ChildProcessError:
             return True
 

@@ -7,13 +7,16 @@ the database is lost or the worker is told to stop; then every job of it is ende
 import asyncio
 import logging
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from windlass.server import logs
 from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
+from windlass.server.engine.guard import Guard
 from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
+from windlass.server.engine.stopping import tell_of_stops
 from windlass.server.engine.sweeper import Sweeper
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, Fenced, NotFound
 from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
@@ -34,13 +37,13 @@ from windlass.server.model.task import (
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
 from windlass.server.store.leases import LEASE, Declined, Lease, LeaseStore, SignOfLife
+from windlass.server.store.stops import StopStore
 from windlass.server.store.tasks import TaskStore
 
 log = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL_S = 0.25
-WATCH_INTERVAL_S = 0.2
-CANCEL_GRACE_S = 10.0
+WATCH_INTERVAL_S = 0.15
 SILENT_S = 15.0  # Before a task says that it waits for a worker which has its code.
 _LEFT_AT_LEAST_S, _LEFT_AT_MOST_S = 0.5, 30.0
 _RECONNECT_S = 0.5
@@ -71,7 +74,8 @@ class Worker:
     """Runs tasks.
 
     open_source: a source by its id, with its secrets; raises NotFound, and ConfigurationError where this node
-    cannot open them. slots: how many tasks at once; one for each processor unless given.
+    cannot open them. slots: how many tasks at once; one for each processor unless given. cancel_grace_s: how long
+    a job that was asked to stop may take.
     """
 
     def __init__(
@@ -80,20 +84,26 @@ class Worker:
         database: Database,
         tasks: TaskStore,
         leases: LeaseStore,
+        stops: StopStore,
         changes: Changes,
         open_source: Callable[[str], Awaitable[Source]],
         definitions: Mapping[str, TaskDefinition],
         slots: int | None = None,
+        cancel_grace_s: float = 10,
     ) -> None:
         self._database = database
         self._tasks = tasks
         self._leases = leases
+        self._stops = stops
+        self._cancel_grace_s = cancel_grace_s
         self._open_source = open_source
         self._definitions = definitions
         self._slots = max(_SLOTS_AT_LEAST, slots or os.cpu_count() or 0)
         self._attempts = Attempts(database, tasks, leases, changes)
         self._sweeper = Sweeper(database, leases, self._attempts)
+        self._guard = Guard()
         self._running: dict[str, Running] = {}
+        self._handled: Counter[str] = Counter()  # An entry of a task may come while another of it is in hand.
         self._left: set[str] = set()  # The names of definitions that this worker has no code for.
         self._node = 0
         self._is_open = False  # Whether the present session takes up tasks.
@@ -101,14 +111,17 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, through every loss of the database; then hand back what is unfinished."""
-        while not stop.is_set():
-            try:
-                await self._session(stop)
-            except (DatabaseUnavailable, ConfigurationError) as error:
-                log.warning("worker: %s Trying again.", error)
-            except Exception:
-                log.exception("worker: its session failed; beginning another")
-            await _wait(stop, _RECONNECT_S)
+        try:
+            while not stop.is_set():
+                try:
+                    await self._session(stop)
+                except (DatabaseUnavailable, ConfigurationError) as error:
+                    log.warning("worker: %s Trying again.", error)
+                except Exception:
+                    log.exception("worker: its session failed; beginning another")
+                await _wait(stop, _RECONNECT_S)
+        finally:
+            self._guard.close()
 
     async def _session(self, stop: asyncio.Event) -> None:
         life = await SignOfLife.show(self._database.url)
@@ -123,6 +136,7 @@ class Worker:
             asyncio.create_task(self._watch(life)),
             asyncio.create_task(self._renew()),
             asyncio.create_task(self._sweeper.run()),
+            asyncio.create_task(tell_of_stops(self._stops, self._node, lambda task_id: self._handled[task_id] > 0)),
             asyncio.create_task(stop.wait()),
         ]
         consuming = asyncio.create_task(queue.consume(self._database.url, self._handle, slots=self._slots, stop=end))
@@ -144,6 +158,7 @@ class Worker:
     async def _handle(self, task_id: str) -> None:
         """Run one task from start to end; never raises but when cancelled."""
         logs.concerns(task_id=task_id)
+        self._handled[task_id] += 1
         try:
             lease = await self._leases.start(task_id, self._node, can_run=self._can_run)
             if isinstance(lease, Declined):
@@ -154,6 +169,10 @@ class Worker:
             log.warning("task %s: %s", task_id, error)
         except Exception:
             log.exception("task %s: the worker failed; the task will be taken up again", task_id)
+        finally:
+            self._handled[task_id] -= 1
+            if self._handled[task_id] == 0:
+                del self._handled[task_id]
 
     async def _run(self, lease: Lease) -> None:
         task = lease.task
@@ -187,6 +206,7 @@ class Worker:
                 log_format=logs.format_in_use(),
             )
         )
+        self._guard.watch(process.pid)
         running = self._running[task.id] = Running(lease, process)
         log.info("task %s: started, attempt %d (%s)", task.id, lease.attempt, task.unique_name)
         try:
@@ -194,6 +214,7 @@ class Worker:
             await self._conclude(running, outcome)
         finally:
             process.kill()
+            self._guard.forget(process.pid)
             del self._running[task.id]
 
     def _can_run(self, task: Task, arguments: Mapping[str, object]) -> bool:
@@ -311,7 +332,7 @@ class Worker:
         )
 
     async def _watch(self, life: SignOfLife) -> None:
-        """See, five times a second, which tasks were cleared or are to stop. Returns when the session is lost."""
+        """See, some six times a second, which tasks were cleared or are to stop. Returns when the session is lost."""
         while life.is_shown:
             # Those that are taken up while the database answers are none of this look's.
             if looked_at := dict(self._running):
@@ -324,7 +345,7 @@ class Worker:
                     elif seen.is_cancel_requested and not running.is_asked_to_stop:
                         running.is_asked_to_stop = True
                         running.process.ask_to_stop()
-                        asyncio.get_running_loop().call_later(CANCEL_GRACE_S, running.process.kill)
+                        asyncio.get_running_loop().call_later(self._cancel_grace_s, running.process.kill)
             await asyncio.sleep(WATCH_INTERVAL_S)
 
     async def _renew(self) -> None:

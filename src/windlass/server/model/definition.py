@@ -6,6 +6,7 @@ a program outside or a service does theirs. Which of them there are is the store
 
 import re
 from enum import StrEnum
+from typing import TypeGuard
 
 import msgspec
 
@@ -70,6 +71,21 @@ def attempts_of(executor: str | None) -> int | None:
     """How often a task of a definition that a package brings may be started; None for any other's executor."""
     found = _BROUGHT.fullmatch(executor or "")
     return int(found[1]) if found else None
+
+
+ATTEMPTS_ARGUMENT = "maxAttempts"
+ATTEMPTS_AT_MOST = 100
+
+
+def attempts_said(definition: DefinitionSummary, otherwise: int) -> int:
+    """How often a task of a definition may be started: what its `maxAttempts` says, which operators may set."""
+    said = definition.arguments.get(ATTEMPTS_ARGUMENT)
+    return said if is_number_of_attempts(said) else otherwise
+
+
+def is_number_of_attempts(said: object) -> TypeGuard[int]:
+    """Whether a definition's argument can be kept to."""
+    return isinstance(said, int) and not isinstance(said, bool) and 1 <= said <= ATTEMPTS_AT_MOST
 
 
 KNOWN_TYPES = frozenset(

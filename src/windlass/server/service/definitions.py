@@ -6,7 +6,7 @@ import msgspec
 
 from windlass.server.errors import InvalidRequest, shown
 from windlass.server.language import strict_json
-from windlass.server.model.definition import attempts_of
+from windlass.server.model.definition import ATTEMPTS_ARGUMENT, ATTEMPTS_AT_MOST, attempts_of, is_number_of_attempts
 from windlass.server.model.task import DefinitionSummary
 from windlass.server.service import names
 from windlass.server.store.definitions import DefinitionStore
@@ -62,6 +62,13 @@ def _checked(before: DefinitionSummary, definition: DefinitionSummary) -> Defini
             name=shown(before.unique_name),
         )
     names.checked(definition.parent_name, "parentName")
+    said = definition.arguments.get(ATTEMPTS_ARGUMENT)
+    if not is_brought and said is not None and not is_number_of_attempts(said):
+        raise InvalidRequest(
+            "arguments.maxAttempts is {given}; it must be a whole number from 1 to {most}.",
+            given=shown(said),
+            most=ATTEMPTS_AT_MOST,
+        )
     # Every task that is launched from now on bears a copy of it, one level down.
     encoded = msgspec.json.encode(definition)
     if len(encoded) > _BYTES_AT_MOST:

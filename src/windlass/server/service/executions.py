@@ -19,6 +19,7 @@ from windlass.server.model.definition import (
     ExecutionType,
     TaskDefinition,
     attempts_of,
+    attempts_said,
     type_of,
 )
 from windlass.server.model.task import (
@@ -282,7 +283,7 @@ class Executions:
             task,
             execution=Execution.WORKER,
             arguments={"call": msgspec.to_builtins(call)},
-            max_attempts=CALL_ATTEMPTS,
+            max_attempts=attempts_said(task.definition, CALL_ATTEMPTS),
             priority=invocation.priority,
         )
         await queue.submit(connection, task.id, epoch=0, priority=invocation.priority)

@@ -10,7 +10,12 @@ import msgspec
 from windlass.server.connectors import connect
 from windlass.server.engine import queue
 from windlass.server.errors import ConfigurationError, InvalidRequest, shown
-from windlass.server.model.definition import ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION, TaskDefinition
+from windlass.server.model.definition import (
+    ACCOUNT_AGGREGATION,
+    ENTITLEMENT_AGGREGATION,
+    TaskDefinition,
+    attempts_said,
+)
 from windlass.server.model.source import Kind, Source
 from windlass.server.model.task import (
     CompletionStatus,
@@ -124,7 +129,7 @@ class Launches:
             execution=Execution.WORKER,
             holds_source=True,
             arguments=arguments,
-            max_attempts=definition.max_attempts,
+            max_attempts=attempts_said(task.definition, definition.max_attempts),
             priority=priority,
         )
         if not is_alone:

@@ -10,8 +10,10 @@ from datetime import datetime
 import msgspec
 
 from windlass.server.errors import InvalidRequest
+from windlass.server.model.actor import acting
+from windlass.server.model.clearing import Holder, asked_to_stop, cancelled, cleared
 from windlass.server.model.principal import Principal
-from windlass.server.model.task import CANCELLED, CANCELLED_BEFORE_START, CompletionStatus, Task, ended, now
+from windlass.server.model.task import Execution, Message, Task, ended, now
 from windlass.server.service.following import Following
 from windlass.server.store.leases import LeaseStore
 from windlass.server.store.task_lists import Query
@@ -74,25 +76,29 @@ class TaskService:
         return await self._tasks.get(task_id)  # As it is by now, if it may still be seen.
 
     async def edit(self, task_id: str, edit: Edit, *, may_change: Callable[[int], bool] | None = None) -> Stored:
-        """Change a task whole or not at all. Ending a running one fences its worker.
+        """Change a task whole or not at all. Ending one of another's fences its worker, and says who ended it.
 
         may_change: whether the caller agrees to change the version that is there.
         Raises NotFound, InvalidRequest where the task's state forbids the change, PreconditionFailed.
         """
-        return await self._tasks.change(task_id, lambda task: _settled(task, edit, now()), may_change=may_change)
+        return await self._tasks.change(
+            task_id, lambda task: _settled(task, edit, now()), may_change=may_change, clearing=_cleared
+        )
 
     async def cancel(self, task_id: str) -> Stored:
         """Ask a running task to stop, end one that still waits; an ended one stays as it is. Raises NotFound."""
         await self._tasks.get(task_id)
-        is_running = await self._leases.request_cancel(task_id)
+        by = acting().name
+        is_running = await self._leases.request_cancel(task_id, asked_to_stop(by))
         if is_running is False:
-            await self._tasks.change(task_id, lambda task: task if task.is_final else _cancelled(task, now()))
+            await self._tasks.change(task_id, lambda task: task if task.is_final else cancelled(task, by))
         return await self._tasks.get(task_id)
 
 
-def _cancelled(task: Task, at: datetime) -> Task:
-    message = CANCELLED_BEFORE_START if task.launched is None else CANCELLED
-    return ended(task, at, CompletionStatus.TERMINATED, messages=[message])
+def _cleared(task: Task, holder: Holder) -> Message | None:
+    """Whoever launched a task that is reported on from outside reports its end, too, and clears nothing."""
+    by = acting().name
+    return None if holder.execution is Execution.EXTERNAL and by == task.launcher else cleared(by, holder)
 
 
 def _settled(task: Task, edit: Edit, at: datetime) -> Task:

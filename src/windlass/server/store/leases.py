@@ -19,7 +19,6 @@ from windlass.server.store.database import Connection, Database, Row, connect, t
 from windlass.server.store.history import usual_of
 from windlass.server.store.tasks import TaskCodec
 
-_SIGN_OF_LIFE = 0x57494E44  # The class of the advisory locks that workers hold.
 LEASE = timedelta(seconds=10)
 
 
@@ -90,7 +89,7 @@ class SignOfLife:
         try:
             with translated():
                 node = await connection.fetchval("SELECT nextval('node_number')")
-                await connection.execute("SELECT pg_advisory_lock($1, $2)", _SIGN_OF_LIFE, node)
+                await connection.execute("SELECT pg_advisory_lock($1, $2)", sql.SIGN_OF_LIFE, node)
         except BaseException:
             connection.terminate()
             raise
@@ -169,7 +168,7 @@ class LeaseStore:
 
     async def alive(self) -> int:
         """How many workers show a sign of life."""
-        return int(await self._database.fetch_value(sql.ALIVE, _SIGN_OF_LIFE))
+        return int(await self._database.fetch_value(sql.ALIVE, sql.SIGN_OF_LIFE))
 
     async def renew(self, held: Mapping[str, int]) -> None:
         """Extend the leases. held: task id -> epoch; those that no longer hold stay as they are."""
@@ -180,18 +179,36 @@ class LeaseStore:
         rows = await self._database.fetch(sql.WATCH, [UUID(task_id) for task_id in task_ids])
         return {row["id"].hex: Watched(row["epoch"], row["cancel_requested"], row["is_final"]) for row in rows}
 
-    async def request_cancel(self, task_id: str) -> bool | None:
-        """Ask for a stop: True if a worker has the task, False if none has, None if it has ended."""
-        rows = await self._database.write(
-            sql.REQUEST_CANCEL,
-            UUID(task_id),
-            *audit.values("task.cancel_requested", before={"cancelRequested": False}, after={"cancelRequested": True}),
-        )
-        return bool(rows[0]["is_running"]) if rows else None
+    async def request_cancel(self, task_id: str, message: Message) -> bool | None:
+        """Ask for a stop: True if a worker has the task, False if none has, None if it has ended.
+
+        message: added where a worker has it. Whoever asks again changes nothing.
+        """
+        uuid = UUID(task_id)
+        while True:
+            rows = await self._database.fetch(sql.CANCELLABLE, uuid)
+            if not rows:
+                return None
+            row = rows[0]
+            is_running = row["node"] is not None
+            if row["cancel_requested"]:
+                return is_running
+            task = noted(self._codec.decode(row["document"]), now(), *([message] if is_running else []))
+            asked = {"before": {"cancelRequested": False}, "after": {"cancelRequested": True}}
+            if await self._database.write(
+                sql.REQUEST_CANCEL,
+                uuid,
+                row["version"],
+                task.modified,
+                self._codec.encode(task),
+                *audit.values("task.cancel_requested", **asked),
+            ):
+                self._changes.tell(task_id)
+                return is_running
 
     async def orphans(self) -> list[Orphan]:
         """Pending tasks whose worker's session is gone or whose lease ran out, oldest first, 100 at most."""
-        rows = await self._database.fetch(sql.ORPHANS, _SIGN_OF_LIFE, LEASE)
+        rows = await self._database.fetch(sql.ORPHANS, sql.SIGN_OF_LIFE, LEASE)
         return [
             Orphan(
                 task_id=row["id"].hex,

@@ -13,8 +13,9 @@ import msgspec
 from windlass.server.errors import Fenced, NotFound, PreconditionFailed, shown
 from windlass.server.instruments import Instruments
 from windlass.server.language.filters import Expression
+from windlass.server.model.clearing import Holder
 from windlass.server.model.definition import type_of
-from windlass.server.model.task import Execution, Priority, Task, uuid_of
+from windlass.server.model.task import Execution, Message, Priority, Task, noted, uuid_of
 from windlass.server.store import audit
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.changes import Changes
@@ -127,6 +128,7 @@ class TaskStore:
         *,
         epoch: int | None = None,
         may_change: Callable[[int], bool] | None = None,
+        clearing: Callable[[Task, Holder], Message | None] | None = None,
     ) -> Stored:
         """Write what `change` makes of the task, row and document in one statement; answers it as it then stands.
 
@@ -134,6 +136,8 @@ class TaskStore:
         leaves the task as it was. The task itself, unchanged, writes nothing.
         epoch: the writer's lease. Raises Fenced where it no longer holds.
         may_change: a caller's, who says which version may be changed. Raises PreconditionFailed for another.
+        clearing: where the change ends the task in place of whoever worked on it: what to say of that. A worker
+        that is alive is noted to owe the word that it has stopped.
         Raises NotFound for an unknown id.
         """
         uuid = self._key(task_id)
@@ -153,8 +157,14 @@ class TaskStore:
                 )
             if after == before:
                 return _stored(row)
+            is_stopping = False
+            if clearing is not None and after.is_final and not before.is_final:
+                holder = await self._holder(row)
+                is_stopping = holder.is_alive
+                if (message := clearing(before, holder)) is not None:
+                    after = noted(after, after.modified, message)
             document = self._codec.encode(after)
-            statement, note = _noting(before, after)
+            statement, note = _noting(before, after, is_stopping=is_stopping)
             written = await self._database.write(
                 statement,
                 uuid,
@@ -200,6 +210,13 @@ class TaskStore:
             self._codec.encode(task),
         )
 
+    async def _holder(self, row: Row) -> Holder:
+        node, execution = row["node"], Execution(row["execution"])
+        if node is None:
+            return Holder(execution=execution)
+        is_alive = await self._database.fetch_value(sql.IS_ALIVE, sql.SIGN_OF_LIFE, node)
+        return Holder(execution=execution, node=node, is_alive=is_alive, is_in_time=bool(row["is_in_time"]))
+
     def _key(self, task_id: str) -> UUID:
         uuid = uuid_of(task_id)
         if uuid is None:
@@ -207,11 +224,11 @@ class TaskStore:
         return uuid
 
 
-def _noting(before: Task, after: Task) -> tuple[str, tuple[object, ...]]:
-    """The statement that writes the change and what there is to note of it, and the parameters of the note."""
+def _noting(before: Task, after: Task, *, is_stopping: bool) -> tuple[str, tuple[object, ...]]:
+    """The statement that writes the change and what there is to note of it, and its last parameters."""
     old, new = audit.difference(before, after, audit.TASK)
     if after.is_final and not before.is_final:
-        return sql.END, audit.values("task.ended", before=old, after=new)
+        return sql.END, (is_stopping, *audit.values("task.ended", before=old, after=new))
     return (sql.CHANGE, audit.values("task.changed", before=old, after=new)) if new else (sql.REPORT, ())
 
 

@@ -6,6 +6,15 @@ what the audit trail is about notes it, too: its last parameters are those of th
 
 from windlass.server.store.audit import note_all, note_each
 
+SIGN_OF_LIFE = 0x57494E44
+"""The class of the advisory locks that workers hold, each under its own number, as long as their sessions live."""
+
+_LIVING = """
+SELECT objid::bigint::integer FROM pg_locks
+WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
 VISIBLE = "created > now() - $1::interval"
 
 ROW_COLUMNS = (
@@ -39,7 +48,12 @@ SELECT id, document, version, completion_status FROM task
 WHERE {VISIBLE} AND id = ANY($2::uuid[]) AND {{condition}}
 """
 
-READ_TO_CHANGE = f"SELECT document, version, epoch, completion_status FROM task WHERE id = $2 AND {VISIBLE}"
+READ_TO_CHANGE = f"""
+SELECT document, version, epoch, completion_status, execution, node, lease_until >= now() AS is_in_time
+FROM task WHERE id = $2 AND {VISIBLE}
+"""
+
+IS_ALIVE = f"SELECT $2::integer IN ({_LIVING})"
 
 REPORT = """
 UPDATE task
@@ -50,17 +64,18 @@ RETURNING id, version
 
 CHANGE = f"WITH changed AS ({REPORT}), noted AS ({note_each('changed', first=9)}) SELECT version FROM changed"
 
-# Ending a task fences its worker by raising the epoch, and drops what was uploaded for it.
+# Ending a task fences its worker by raising the epoch, and drops what was uploaded for it. $9: the worker has yet
+# to hear of it.
 END = f"""
 WITH ended AS (
     UPDATE task
     SET modified = $4, launched = $5, completed = $6, completion_status = $7, document = $8, version = version + 1,
-        epoch = epoch + 1, lease_until = NULL
+        epoch = epoch + 1, lease_until = NULL, being_stopped = $9
     WHERE id = $1 AND version = $2 AND epoch = $3
     RETURNING id, version
 ), dropped AS (
     DELETE FROM upload USING ended WHERE upload.task_id = ended.id
-), noted AS ({note_each("ended", first=9)})
+), noted AS ({note_each("ended", first=10)})
 SELECT version FROM ended
 """
 
@@ -116,30 +131,34 @@ WATCH = (
     "SELECT id, epoch, cancel_requested, completion_status IS NOT NULL AS is_final FROM task WHERE id = ANY($1::uuid[])"
 )
 
-# Whoever asks again changes nothing that would be noted.
+CANCELLABLE = "SELECT document, version, node, cancel_requested FROM task WHERE id = $1 AND completion_status IS NULL"
+
 REQUEST_CANCEL = f"""
-WITH pending AS (
-    SELECT id, cancel_requested FROM task WHERE id = $1 AND completion_status IS NULL FOR UPDATE
-), asked AS (
-    UPDATE task SET cancel_requested = true FROM pending WHERE task.id = pending.id
-    RETURNING task.id, node IS NOT NULL AS is_running, pending.cancel_requested AS was_requested
-), noted AS ({note_each("asked WHERE NOT was_requested", first=2)})
-SELECT is_running FROM asked
+WITH asked AS (
+    UPDATE task SET cancel_requested = true, modified = $3, document = $4, version = version + 1
+    WHERE id = $1 AND version = $2 AND completion_status IS NULL
+    RETURNING id
+), noted AS ({note_each("asked", first=5)})
+SELECT id FROM asked
 """
 
-# A worker holds the advisory lock (class $1, its number) as long as its session lives. A lease is of the
-# length $2 when it is renewed: a database that started since then took every session with it.
-ORPHANS = """
+# The workers that are gone have nobody else to speak for them.
+STOPS_OWED = f"""
+SELECT id, node FROM task WHERE being_stopped AND (node = $2 OR node NOT IN ({_LIVING})) ORDER BY id LIMIT 100
+"""
+
+READ_TO_SETTLE = "SELECT document FROM task WHERE id = $1 AND being_stopped FOR UPDATE"
+
+SETTLE = "UPDATE task SET modified = $2, document = $3, version = version + 1, being_stopped = false WHERE id = $1"
+
+# A lease is of the length $2 when it is renewed: a database that started since then took every session with it.
+ORPHANS = f"""
 SELECT id, epoch, attempts, max_attempts, cancel_requested,
        lease_until >= now() AS is_worker_dead,
        pg_postmaster_start_time() > lease_until - $2::interval AS is_database_restarted
 FROM task
 WHERE completion_status IS NULL AND execution = 'worker' AND node IS NOT NULL
-  AND (lease_until < now() OR node NOT IN (
-      SELECT objid::bigint::integer FROM pg_locks
-      WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  ))
+  AND (lease_until < now() OR node NOT IN ({_LIVING}))
 ORDER BY created
 LIMIT 100
 """

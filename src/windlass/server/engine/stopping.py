@@ -1,0 +1,27 @@
+"""Says of cleared tasks what became of the worker that had them, once that is known.
+
+A worker speaks for itself when its job's process is dead; for one that is gone, whichever finds it first.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from windlass.server.model.actor import MACHINE
+from windlass.server.model.clearing import gone, stopped
+from windlass.server.store.stops import StopStore
+
+STOPS_INTERVAL_S = 0.5
+
+
+async def tell_of_stops(stops: StopStore, node: int, is_busy_with: Callable[[str], bool]) -> None:
+    """Tell until cancelled. is_busy_with: whether the worker `node` has yet to let go of a task.
+
+    Raises DatabaseUnavailable.
+    """
+    while True:
+        for stop in await stops.owed(node):
+            if stop.node != node:
+                await stops.settle(stop, gone(stop.node))
+            elif not is_busy_with(stop.task_id):
+                await stops.settle(stop, stopped(node, MACHINE))
+        await asyncio.sleep(STOPS_INTERVAL_S)
