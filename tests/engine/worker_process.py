@@ -5,7 +5,6 @@ Everything else is as in `windlass worker`: python -m tests.engine.worker_proces
 
 import asyncio
 import logging
-import signal
 from datetime import timedelta
 
 from tests.engine import jobs
@@ -20,8 +19,8 @@ LEASE_S = 1.5
 
 async def main():
     async with app.opened(Settings.load(), name="windlass worker") as application:
-        stop = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        stop, hurry = asyncio.Event(), asyncio.Event()
+        app.stop_on_signals(stop, hurry)
         print("ready", flush=True)
         await worker.Worker(
             database=application.database,
@@ -30,7 +29,8 @@ async def main():
             changes=application.changes,
             open_source=application.sources.opened,
             definitions=jobs.DEFINITIONS,
-        ).run(stop)
+            grace_s=application.settings.shutdown_grace_s,
+        ).run(stop, hurry)
 
 
 if __name__ == "__main__":

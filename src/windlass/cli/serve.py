@@ -6,6 +6,14 @@ import click
 
 from windlass.cli.options import database_options
 
+_grace_option = click.option(
+    "--grace",
+    type=click.IntRange(0, 99_999),
+    metavar="SECONDS",
+    help="How long running tasks may go on after a signal to stop; then, or after a second signal, they are handed "
+    "back. WINDLASS_SHUTDOWN_GRACE_S otherwise.",
+)
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
@@ -24,6 +32,7 @@ from windlass.cli.options import database_options
     "between them, or *; WINDLASS_FORWARDED_ALLOW_IPS otherwise.",
 )
 @click.option("--no-worker", is_flag=True, help="Serve the API only; tasks wait for a `windlass worker`.")
+@_grace_option
 @click.option("--dev", is_flag=True, help="For trying things out: no rate limit, a colourful log.")
 def serve(
     host: str,
@@ -32,6 +41,7 @@ def serve(
     database_url: str | None,
     forwarded_allow_ips: str | None,
     no_worker: bool,
+    grace: int | None,
     dev: bool,
 ) -> None:
     """Serve the API, and run tasks.
@@ -50,7 +60,7 @@ def serve(
     log_to_stderr(is_colourful=dev)
     run(
         app.serve(
-            settings_of(data_dir, database_url, forwarded_allow_ips, is_dev=dev),
+            settings_of(data_dir, database_url, forwarded_allow_ips, is_dev=dev, shutdown_grace_s=grace),
             host=host,
             port=port,
             has_worker=not no_worker,
@@ -62,12 +72,13 @@ def serve(
 @click.command()
 @database_options
 @click.option("--slots", type=click.IntRange(min=2), help="How many tasks at once, two at least; one a processor.")
-def worker(data_dir: Path | None, database_url: str | None, slots: int | None) -> None:
+@_grace_option
+def worker(data_dir: Path | None, database_url: str | None, slots: int | None, grace: int | None) -> None:
     """Run tasks without serving the API.
 
     \b
     Example:
-      windlass worker --slots 4 \\
+      windlass worker --slots 4 --grace 60 \\
         --database-url postgresql://me@db.example/windlass
     """
     from windlass.cli.backend import log_to_stderr, run, settings_of
@@ -76,7 +87,7 @@ def worker(data_dir: Path | None, database_url: str | None, slots: int | None) -
     log_to_stderr(is_colourful=False)
     run(
         app.work(
-            settings_of(data_dir, database_url),
+            settings_of(data_dir, database_url, shutdown_grace_s=grace),
             slots=slots,
             on_ready=lambda: click.echo("windlass worker ready"),
         )

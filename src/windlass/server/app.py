@@ -16,7 +16,8 @@ from windlass.server.api import connections, routes
 from windlass.server.api.connections import Limits
 from windlass.server.api.wire import TaskDocuments
 from windlass.server.config import Settings
-from windlass.server.engine import queue
+from windlass.server.engine import presence
+from windlass.server.engine.schema import migrate
 from windlass.server.engine.worker import Worker
 from windlass.server.errors import ConfigurationError, WindlassError
 from windlass.server.jobs.brought import Brought
@@ -46,10 +47,11 @@ from windlass.server.store import embedded
 from windlass.server.store.audit import AuditStore
 from windlass.server.store.changes import Changes
 from windlass.server.store.clients import ClientStore
-from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
+from windlass.server.store.database import Database
 from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.keys import KeyStore
 from windlass.server.store.leases import LeaseStore
+from windlass.server.store.nodes import NodeKind, NodeStore
 from windlass.server.store.permits import PermitStore
 from windlass.server.store.revocations import RevocationStore
 from windlass.server.store.schedules import ScheduleStore
@@ -58,7 +60,7 @@ from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 from windlass.server.store.users import UserStore
 
-__all__ = ["Application", "ClientRejected", "migrate", "migrated", "opened", "serve", "work"]
+__all__ = ["Application", "ClientRejected", "migrate", "migrated", "opened", "serve", "stop_on_signals", "work"]
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +93,17 @@ class Application:
         tokens.refusals.listen(lambda: self.following.check_callers(tokens.check))
         self.tasks = TaskService(self.task_store, self.lease_store, self.following)
         self.schedule_store = ScheduleStore(database, retention_days=settings.retention_days)
-        self.retention = Retention(database, self.task_store, self.schedule_store)
+        self.nodes = NodeStore(database)
+        self.retention = Retention(database, self.task_store, self.schedule_store, self.nodes)
         self.definitions = Definitions(self.definition_store)
-        self.launches = Launches(database, self.task_store, self.source_store, self.definition_store, self.changes)
+        self.launches = Launches(
+            database,
+            self.task_store,
+            self.source_store,
+            self.definition_store,
+            self.changes,
+            waits_for_source=settings.waits_for_source,
+        )
         self.brought: dict[str, Brought] = {}
         self.executions = Executions(
             database,
@@ -110,7 +120,7 @@ class Application:
         self.samples = Samples(database, self.task_store)
         self.audit = AuditTrail(AuditStore(database))
 
-    def worker(self, *, slots: int | None = None) -> Worker:
+    def worker(self, *, slots: int | None = None, kind: NodeKind = NodeKind.WORKER) -> Worker:
         """A new worker. slots: how many tasks at once; by default one for each processor, two at least."""
         return Worker(
             database=self.database,
@@ -120,6 +130,8 @@ class Application:
             open_source=self.sources.opened,
             definitions=BUILT_IN | {name: each.definition for name, each in self.brought.items()},
             slots=slots,
+            grace_s=self.settings.shutdown_grace_s,
+            kind=kind,
         )
 
     async def adopt(self, brought: Mapping[str, Brought]) -> None:
@@ -167,17 +179,6 @@ async def migrated(settings: Settings) -> None:
     """Bring the schema up to date and do nothing else: no key is made or asked for."""
     async with _database_url(settings) as url:
         await migrate(url)
-
-
-async def migrate(url: str) -> None:
-    """Bring the schema up to date, ours and the queue's; one node does it, the others wait."""
-    if await schema_revision(url) == SCHEMA_REVISION and await queue.is_installed(url):
-        return
-    from windlass.server.store import migrations  # Slow to import, and seldom needed.
-
-    async with migration_lock(url):
-        await migrations.upgrade(url)
-        await queue.install(url)
 
 
 @asynccontextmanager
@@ -255,7 +256,8 @@ async def _serve(
     stop: asyncio.Event,
     limits: Limits,
 ) -> None:
-    _stop_on_signals(stop)
+    hurry = asyncio.Event()
+    stop_on_signals(stop, hurry)
     settings = application.settings
     rate = settings.rate_limit
     api = routes.build(
@@ -290,8 +292,7 @@ async def _serve(
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     duties = [serving, asyncio.create_task(stop.wait())]
-    following = asyncio.create_task(application.following.run())
-    looking = asyncio.create_task(application.tokens.refusals.run())
+    beside = [asyncio.create_task(application.following.run()), asyncio.create_task(application.tokens.refusals.run())]
     try:
         readying = asyncio.create_task(server.ready.wait())
         await asyncio.wait([serving, readying], return_when=asyncio.FIRST_COMPLETED)
@@ -302,26 +303,28 @@ async def _serve(
         gc.freeze()  # What is there by now stays; looking through it again and again would cost every request.
         on_ready(application, url)
         if has_worker:
-            duties.append(asyncio.create_task(application.worker().run(stop)))
+            duties.append(asyncio.create_task(application.worker(kind=NodeKind.SERVE).run(stop, hurry)))
+        else:
+            beside.append(asyncio.create_task(presence.show(application.database)))
         done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
         for duty in done:
             duty.result()
     finally:
         stop.set()
-        following.cancel()  # Those who wait are answered, and streams end, so that the server can.
-        looking.cancel()
+        for each in beside:  # Those who wait are answered, and streams end, so that the server can.
+            each.cancel()
         server.should_exit = True
-        await asyncio.gather(*duties, following, looking, return_exceptions=True)
+        await asyncio.gather(*duties, *beside, return_exceptions=True)
 
 
 async def work(settings: Settings, *, slots: int | None, on_ready: Callable[[], None]) -> None:
     """Work without serving the API, until a signal."""
     async with opened(settings, name="windlass worker") as application, _upkeep(application):
-        stop = asyncio.Event()
-        _stop_on_signals(stop)
+        stop, hurry = asyncio.Event(), asyncio.Event()
+        stop_on_signals(stop, hurry)
         await application.adopt(find_brought())
         on_ready()
-        await application.worker(slots=slots).run(stop)
+        await application.worker(slots=slots).run(stop, hurry)
 
 
 class _Server(uvicorn.Server):
@@ -348,9 +351,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _stop_on_signals(stop: asyncio.Event) -> None:
+def stop_on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    """The first signal stops, the second one has nothing waited for."""
+
+    def end() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal_number, end)
 
 
 def _allow_many_files() -> int:

@@ -36,6 +36,8 @@ class Settings:
     takes_query_credentials: whether client id and secret may come in the token endpoint's query string.
     forwarded_allow_ips: proxies that are believed: addresses and networks, or `*` alone for any.
     connections: how many the API has at once. upload_mib: how large a file a launch may bring, its form included.
+    waits_for_source: an aggregation whose source is busy waits for its turn; it fails otherwise.
+    shutdown_grace_s: how long running tasks may go on when a worker is told to stop.
     client_id, client_secret: of a client that is there on every start, both or neither. clients_file: names more.
     """
 
@@ -51,6 +53,8 @@ class Settings:
     forwarded_allow_ips: tuple[str, ...] = ()
     connections: int = 10_000
     upload_mib: int = 1024
+    waits_for_source: bool = False
+    shutdown_grace_s: int = 10
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
     clients_file: Path | None = None
@@ -63,6 +67,7 @@ class Settings:
         data_dir: Path | None = None,
         database_url: str | None = None,
         forwarded_allow_ips: str | None = None,
+        shutdown_grace_s: int | None = None,
     ) -> "Settings":
         """Read the environment; an argument that is given wins. Raises ConfigurationError naming the variable."""
         folder = data_dir or _path(environ, "WINDLASS_DATA_DIR") or default_data_dir(environ)
@@ -85,6 +90,10 @@ class Settings:
             ),
             connections=_positive(environ, "WINDLASS_CONNECTIONS", 10_000),
             upload_mib=_positive(environ, "WINDLASS_UPLOAD_MIB", 1024),
+            waits_for_source=_choice(environ, "WINDLASS_SOURCE_BUSY", {"reject": False, "wait": True}, "reject"),
+            shutdown_grace_s=(
+                _whole(environ, "WINDLASS_SHUTDOWN_GRACE_S", 10) if shutdown_grace_s is None else shutdown_grace_s
+            ),
             client_id=client_id,
             client_secret=client_secret,
             clients_file=_path(environ, "WINDLASS_CLIENTS_FILE"),
@@ -125,12 +134,16 @@ def _choice(environ: Mapping[str, str], name: str, meanings: Mapping[str, bool],
 
 
 def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
+    return _whole(environ, name, default, least=1)
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int, *, least: int = 0) -> int:
     value = environ.get(name)
     if not value:
         return default
-    if not (value.isascii() and value.isdecimal() and len(value) <= _DIGITS_AT_MOST) or int(value) == 0:
+    if not (value.isascii() and value.isdecimal() and len(value) <= _DIGITS_AT_MOST) or int(value) < least:
         most = 10**_DIGITS_AT_MOST - 1
-        raise ConfigurationError(f"{name} is {value!r}; it must be a whole number from 1 to {most}.")
+        raise ConfigurationError(f"{name} is {value!r}; it must be a whole number from {least} to {most}.")
     return int(value)
 
 

@@ -7,13 +7,16 @@ the database is lost or the worker is told to stop; then every job of it is ende
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from typing import Any, TypeVar
 
 from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
+from windlass.server.engine.presence import Presence
 from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
 from windlass.server.engine.sweeper import Sweeper
+from windlass.server.engine.turns import Turns
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, Fenced, NotFound
 from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
 from windlass.server.model.call import CALL_JOB
@@ -33,9 +36,12 @@ from windlass.server.model.task import (
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
 from windlass.server.store.leases import LEASE, Declined, Lease, LeaseStore, SignOfLife
+from windlass.server.store.nodes import NodeKind
 from windlass.server.store.tasks import TaskStore
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PROGRESS_INTERVAL_S = 0.25
 WATCH_INTERVAL_S = 0.2
@@ -70,7 +76,8 @@ class Worker:
     """Runs tasks.
 
     open_source: a source by its id, with its secrets; raises NotFound, and ConfigurationError where this node
-    cannot open them. slots: how many tasks at once; one for each processor unless given.
+    cannot open them. slots: how many tasks at once; one for each processor unless given. grace_s: how long running
+    tasks may go on when the worker is told to stop.
     """
 
     def __init__(
@@ -83,6 +90,8 @@ class Worker:
         open_source: Callable[[str], Awaitable[Source]],
         definitions: Mapping[str, TaskDefinition],
         slots: int | None = None,
+        grace_s: float = 0,
+        kind: NodeKind = NodeKind.WORKER,
     ) -> None:
         self._database = database
         self._tasks = tasks
@@ -92,25 +101,32 @@ class Worker:
         self._slots = max(_SLOTS_AT_LEAST, slots or os.cpu_count() or 0)
         self._attempts = Attempts(database, tasks, leases, changes)
         self._sweeper = Sweeper(database, leases, self._attempts)
+        self._turns = Turns(database)
+        self._grace_s = grace_s
+        self._kind = kind
         self._running: dict[str, Running] = {}
         self._left: set[str] = set()  # The names of definitions that this worker has no code for.
         self._node = 0
         self._is_open = False  # Whether the present session takes up tasks.
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, through every loss of the database; then hand back what is unfinished."""
+    async def run(self, stop: asyncio.Event, hurry: asyncio.Event | None = None) -> None:
+        """Work until `stop` is set, through every loss of the database; then hand back what is unfinished.
+
+        hurry: once set, nothing is waited for any more.
+        """
         while not stop.is_set():
             try:
-                await self._session(stop)
+                await self._session(stop, hurry or asyncio.Event())
             except (DatabaseUnavailable, ConfigurationError) as error:
                 log.warning("worker: %s Trying again.", error)
             except Exception:
                 log.exception("worker: its session failed; beginning another")
             await _wait(stop, _RECONNECT_S)
 
-    async def _session(self, stop: asyncio.Event) -> None:
+    async def _session(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         life = await SignOfLife.show(self._database.url)
         self._node = life.node
+        presence = Presence(self._database, life, self._kind, self._slots)
         act_as(Actor(type=ActorType.WORKER, id=str(self._node), name="windlass worker", address=MACHINE))
         self._is_open = True
         end = asyncio.Event()
@@ -119,23 +135,47 @@ class Worker:
             asyncio.create_task(self._watch(life)),
             asyncio.create_task(self._renew()),
             asyncio.create_task(self._sweeper.run()),
-            asyncio.create_task(stop.wait()),
+            asyncio.create_task(self._turns.run()),
+            asyncio.create_task(presence.run()),
         ]
+        stopping = asyncio.create_task(stop.wait())
         consuming = asyncio.create_task(queue.consume(self._database.url, self._handle, slots=self._slots, stop=end))
         try:
-            await asyncio.wait([*duties, consuming], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*duties, consuming, stopping], return_when=asyncio.FIRST_COMPLETED)
+            self._is_open = False
+            end.set()
+            if stop.is_set() and self._running and self._grace_s and not hurry.is_set():
+                presence.stop()
+                await self._finish([*duties, consuming], hurry)
         finally:
             self._is_open = False
             end.set()
+            stopping.cancel()
             for running in self._running.values():
                 running.drop()
             for duty in duties:
                 duty.cancel()
             outcomes = await asyncio.gather(consuming, *duties, return_exceptions=True)
+            if stop.is_set():
+                await presence.end()
             life.end()
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
+
+    async def _finish(self, duties: list[asyncio.Task[None]], hurry: asyncio.Event) -> None:
+        """Let the running tasks end within the grace; until then, or until one of the duties does or nobody waits."""
+        count = len(self._running)
+        log.info(
+            "worker %d: waiting for %d task%s, at most %g s", self._node, count, "s" if count > 1 else "", self._grace_s
+        )
+        hurrying = asyncio.create_task(hurry.wait())
+        try:
+            await asyncio.wait([*duties, hurrying], timeout=self._grace_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurrying.cancel()
+        if self._running:
+            log.info("worker %d: handing back what is unfinished: %s", self._node, ", ".join(self._running))
 
     async def _handle(self, task_id: str) -> None:
         """Run one task from start to end; never raises but when cancelled."""
@@ -149,6 +189,8 @@ class Worker:
             log.warning("task %s: %s", task_id, error)
         except Exception:
             log.exception("task %s: the worker failed; the task will be taken up again", task_id)
+        finally:
+            self._turns.nudge()
 
     async def _run(self, lease: Lease) -> None:
         task = lease.task
@@ -308,7 +350,7 @@ class Worker:
         while life.is_shown:
             # Those that are taken up while the database answers are none of this look's.
             if looked_at := dict(self._running):
-                watched = await self._leases.watch(list(looked_at))
+                watched = await _within_a_lease(self._leases.watch(list(looked_at)))
                 for task_id, running in looked_at.items():
                     seen = watched.get(task_id)
                     if seen is None or seen.is_final or seen.epoch != running.lease.epoch:
@@ -325,6 +367,16 @@ class Worker:
             await asyncio.sleep(LEASE.total_seconds() / 3)
             if self._running:
                 await self._leases.renew({task_id: running.lease.epoch for task_id, running in self._running.items()})
+
+
+async def _within_a_lease(looking: Coroutine[Any, Any, T]) -> T:
+    """What the database says, unless that takes so long that others may have the tasks by then."""
+    asked = asyncio.ensure_future(looking)
+    done, _ = await asyncio.wait([asked], timeout=LEASE.total_seconds())
+    if not done:
+        asked.cancel()  # It is not waited for: where the network is cut that may take minutes.
+        raise DatabaseUnavailable("The database has not answered for as long as a lease.")
+    return asked.result()
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

@@ -93,9 +93,10 @@ def _definition(task: Task[..., Any], function: str) -> TaskDefinition:
         id=new_id(now()),
         unique_name=task.name,
         description=task.description,
-        executor=executor_of(function, task.max_attempts),
+        executor=executor_of(function, task.max_attempts, task.concurrency),
         job=_JOB,
         max_attempts=task.max_attempts,
+        concurrency=task.concurrency,
         function=function,
         arguments=tuple((parameter.alias, parameter.summary) for parameter in task.parameters),
     )

@@ -35,7 +35,7 @@ _LOST = (
 # What connecting may meet besides.
 _UNREACHED = (*_LOST, OSError)
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 """The newest revision in migrations/versions: what this release works with."""
 
 _LOOK = "it looks like postgresql://USER:PASSWORD@HOST/DATABASE"

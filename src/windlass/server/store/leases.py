@@ -16,7 +16,7 @@ from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database, Row, connect, translated
 from windlass.server.store.tasks import TaskCodec
 
-_SIGN_OF_LIFE = 0x57494E44  # The class of the advisory locks that workers hold.
+SIGN_OF_LIFE = 0x57494E44  # The class of the advisory locks that workers hold.
 LEASE = timedelta(seconds=10)
 
 
@@ -87,7 +87,7 @@ class SignOfLife:
         try:
             with translated():
                 node = await connection.fetchval("SELECT nextval('node_number')")
-                await connection.execute("SELECT pg_advisory_lock($1, $2)", _SIGN_OF_LIFE, node)
+                await connection.execute("SELECT pg_advisory_lock($1, $2)", SIGN_OF_LIFE, node)
         except BaseException:
             connection.terminate()
             raise
@@ -180,7 +180,7 @@ class LeaseStore:
 
     async def orphans(self) -> list[Orphan]:
         """Pending tasks whose worker's session is gone or whose lease ran out, oldest first, 100 at most."""
-        rows = await self._database.fetch(sql.ORPHANS, _SIGN_OF_LIFE, LEASE)
+        rows = await self._database.fetch(sql.ORPHANS, SIGN_OF_LIFE, LEASE)
         return [
             Orphan(
                 task_id=row["id"].hex,
@@ -197,7 +197,7 @@ class LeaseStore:
     async def waiting(self, *, older_than_s: float, after: str) -> list[Waiting]:
         """Pending tasks that no worker has and nobody touched for a while, by id from `after` on, 500 at most."""
         rows = await self._database.fetch(sql.WAITING, timedelta(seconds=older_than_s), UUID(after))
-        return [_waiting(row) for row in rows]
+        return [waiting_of(row) for row in rows]
 
     async def hand_back(
         self, connection: Connection, task_id: str, epoch: int, *messages: Message, is_counted: bool
@@ -230,8 +230,9 @@ class LeaseStore:
                 before={"node": row["node"], "attempts": row["attempts"]},
                 after={"node": None, "attempts": attempts},
             )
-        return _waiting(handed_back)
+        return waiting_of(handed_back)
 
 
-def _waiting(row: Row) -> Waiting:
+def waiting_of(row: Row) -> Waiting:
+    """The task of a row with id, epoch, cancel_requested and priority."""
     return Waiting(row["id"].hex, row["epoch"], row["cancel_requested"], Priority(row["priority"]))
