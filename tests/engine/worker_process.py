@@ -1,10 +1,12 @@
-"""A worker in a process of its own that runs the jobs of jobs.py, with leases of LEASE_S seconds.
+"""A worker in a process of its own that runs the jobs of jobs.py, with leases of LEASE_S seconds, or as many as given.
 
-Everything else is as in `windlass worker`: python -m tests.engine.worker_process, with the environment's settings.
+Everything else is as in `windlass worker`: python -m tests.engine.worker_process [SECONDS], with the environment's
+settings.
 """
 
 import asyncio
 import logging
+import sys
 from datetime import timedelta
 
 from tests.engine import jobs
@@ -35,5 +37,5 @@ async def main():
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    leases.LEASE = worker.LEASE = timedelta(seconds=LEASE_S)
+    leases.LEASE = worker.LEASE = timedelta(seconds=float(sys.argv[1]) if sys.argv[1:] else LEASE_S)
     asyncio.run(main())
