@@ -65,7 +65,8 @@ def main() -> None:
         "--tasks",
         type=int,
         action="append",
-        help="api: the size of a store, beside one of 10,000; may be repeated; 1,000,000 by default. client: 100,000; engine: 10,000",
+        help="api: the size of a store, beside one of 10,000; may be repeated; 1,000,000 by default. client: 100,000; "
+        "engine: 10,000",
     )
     parser.add_argument("--rounds", type=int, default=3, help="of each side, 3 by default")
     arguments = parser.parse_args()

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -60,10 +60,11 @@ async def run_through_store(application: Application, folder: str, count: int) -
 
 
 async def _run_jobs(application: Application, folder: str, count: int) -> float:
-    for number in range(count):
-        name = f"laptop {number}"
-        known = {source.name: source for source in await application.sources.list()} if number == 0 else known
-        source = known.get(name) or await application.sources.create(name, "unix", {})
+    await application.database.write("TRUNCATE task CASCADE")
+    sources = await application.sources.list()
+    for number in range(len(sources), count):
+        sources.append(await application.sources.create(f"laptop {number}", "unix", {}))
+    for source in sources:
         await application.launches.load_accounts(source.id, "bench", None, rewrite_all=False)
     with _workers("windlass", "worker", "--slots", "2", url=application.database.url, folder=folder):
         await _end_of(application)

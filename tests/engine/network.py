@@ -1,4 +1,4 @@
-"""A network between a process and PostgreSQL that can be cut: a proxy that holds back what passes, and loses nothing."""
+"""A network between a process and PostgreSQL that can be cut: a proxy that holds back what passes."""
 
 import asyncio
 from contextlib import suppress

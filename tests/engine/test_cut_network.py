@@ -1,4 +1,4 @@
-"""A node that is cut off: others do its tasks, what it still writes counts for nothing, and it comes back as a new one."""
+"""A node that is cut off: others do its tasks, what it still writes is refused, and it comes back as a new one."""
 
 import asyncio
 import subprocess
