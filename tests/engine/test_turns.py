@@ -12,11 +12,9 @@ from windlass.server.engine import turns
 from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.sweeper import Sweeper
 from windlass.server.model.definition import ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION
-from windlass.server.model.task import CompletionStatus, Priority, ended, now
+from windlass.server.model.task import CompletionStatus, Execution, Priority, ended, now
 from windlass.server.store import turns as lines
 from windlass.server.store.turns import Line, line_of
-
-PLACES = Line("TEST_WAIT", None)
 
 
 @pytest.fixture
@@ -47,8 +45,10 @@ def limited(application, source):
     async def limited(concurrency, job=jobs.wait, *, priority=Priority.LOW, **arguments):
         task = task_of(source_id=source.id, definition=jobs.DEFINITIONS[f"Test {job.__name__}"])
         how = {"concurrency": concurrency, "waits": True, "priority": priority, "max_attempts": 3}
-        await insert(application, task, arguments=arguments, **how)
         async with application.database.transaction() as connection:
+            await application.task_store.insert(
+                connection, task, execution=Execution.WORKER, arguments=arguments, **how
+            )
             await turns.admit(connection, line_of(task, for_source=False))
         return task.id
 
@@ -159,7 +159,7 @@ async def test_a_launch_that_is_committed_in_between_takes_nothing_but_the_turn(
     await end(application, first)
     async with application.database.transaction() as rival:
         rivals = task_of(source_id=people.id)
-        await application.task_store.insert(rival, rivals, execution="worker", holds_source=True)
+        await application.task_store.insert(rival, rivals, execution=Execution.WORKER, holds_source=True)
         looking = asyncio.create_task(look(application))
         await until(lambda: is_waited_for(application))
 
