@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import aggregation, api, client, sample
+from bench import aggregation, api, client, engine, sample
 from windlass.server.store import embedded
 
 _TABLE_WIDTH = 130
@@ -36,12 +36,21 @@ def _of_rows(measure: Callable[[str, int, int], Awaitable[Table]]) -> Benchmark:
     return benchmark
 
 
+def _of_tasks(folder: Path, arguments: argparse.Namespace) -> list[Table]:
+    lease = embedded.start(folder / "data")
+    try:
+        return [asyncio.run(engine.measure(lease.url, (arguments.tasks or [engine.TASKS])[0], arguments.rounds))]
+    finally:
+        lease.release()
+
+
 _BENCHMARKS: dict[str, Benchmark] = {
     "aggregation": _of_rows(aggregation.measure),
     "api": lambda folder, arguments: api.measure(folder, arguments.tasks or [1_000_000], arguments.rounds),
     "client": lambda folder, arguments: client.measure(
         folder, (arguments.tasks or [client.TASKS])[0], arguments.rounds
     ),
+    "engine": _of_tasks,
     "sample": _of_rows(sample.measure),
 }
 
@@ -56,7 +65,8 @@ def main() -> None:
         "--tasks",
         type=int,
         action="append",
-        help="api: the size of a store, beside one of 10,000; may be repeated; 1,000,000 by default. client: 100,000",
+        help="api: the size of a store, beside one of 10,000; may be repeated; 1,000,000 by default. client: 100,000; "
+        "engine: 10,000",
     )
     parser.add_argument("--rounds", type=int, default=3, help="of each side, 3 by default")
     arguments = parser.parse_args()

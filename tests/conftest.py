@@ -87,7 +87,7 @@ async def execute(url: str, statement: str) -> None:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Settings for a process on the test's database."""
-    return Settings(database_url=database_url, data_dir=tmp_path, key_file=tmp_path / "key")
+    return Settings(database_url=database_url, data_dir=tmp_path, key_file=tmp_path / "key", shutdown_grace_s=0)
 
 
 @pytest.fixture
@@ -144,6 +144,7 @@ def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
     """The environment of commands that work on the test's database."""
     return os.environ | {
         "WINDLASS_RATE_LIMIT": "off",
+        "WINDLASS_SHUTDOWN_GRACE_S": "0",
         "WINDLASS_DATABASE_URL": database_url,
         "WINDLASS_DATA_DIR": str(tmp_path),
         "WINDLASS_KEY_FILE": str(tmp_path / "key"),

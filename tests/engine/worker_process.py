@@ -1,11 +1,12 @@
-"""A worker in a process of its own that runs the jobs of jobs.py, with leases of LEASE_S seconds.
+"""A worker in a process of its own that runs the jobs of jobs.py, with leases of LEASE_S seconds, or as many as given.
 
-Everything else is as in `windlass worker`: python -m tests.engine.worker_process, with the environment's settings.
+Everything else is as in `windlass worker`: python -m tests.engine.worker_process [SECONDS], with the environment's
+settings.
 """
 
 import asyncio
 import logging
-import signal
+import sys
 from datetime import timedelta
 
 from tests.engine import jobs
@@ -20,8 +21,8 @@ LEASE_S = 1.5
 
 async def main():
     async with app.opened(Settings.load(), name="windlass worker") as application:
-        stop = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        stop, hurry = asyncio.Event(), asyncio.Event()
+        app.stop_on_signals(stop, hurry)
         print("ready", flush=True)
         await worker.Worker(
             database=application.database,
@@ -32,10 +33,11 @@ async def main():
             open_source=application.sources.opened,
             definitions=jobs.DEFINITIONS,
             cancel_grace_s=application.settings.cancel_grace_s,
-        ).run(stop)
+            grace_s=application.settings.shutdown_grace_s,
+        ).run(stop, hurry)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    leases.LEASE = worker.LEASE = timedelta(seconds=LEASE_S)
+    leases.LEASE = worker.LEASE = timedelta(seconds=float(sys.argv[1]) if sys.argv[1:] else LEASE_S)
     asyncio.run(main())

@@ -197,6 +197,12 @@ def test_a_number_of_attempts_that_cannot_be_is_refused(max_attempts):
         task("Name", max_attempts=max_attempts)
 
 
+@pytest.mark.parametrize("concurrency", [0, -1, 1001, True, 1.5, "3"])
+def test_a_number_of_tasks_at_once_that_cannot_be_is_refused(concurrency):
+    with pytest.raises((ValueError, TypeError), match="concurrency"):
+        task("Name", concurrency=concurrency)
+
+
 @pytest.mark.parametrize(("name", "alias"), [("source_id", "sourceId"), ("a", "a"), ("sourceId", "sourceId"),
                                              ("one_two_three", "oneTwoThree"), ("max_2_rows", "max2Rows")])  # fmt: skip
 def test_callers_know_arguments_in_camel_case(name, alias):

@@ -44,6 +44,26 @@ def test_a_number_of_days_that_is_none_is_refused_by_name(value: str):
         Settings.load({"WINDLASS_RETENTION_DAYS": value})
 
 
+def test_how_long_a_worker_waits_when_it_is_stopped_comes_from_the_environment_and_the_option_wins():
+    known = {"WINDLASS_SHUTDOWN_GRACE_S": "0"}
+
+    assert Settings.load({}).shutdown_grace_s == 10
+    assert Settings.load(known).shutdown_grace_s == 0
+    assert Settings.load(known, shutdown_grace_s=60).shutdown_grace_s == 60
+    with pytest.raises(ConfigurationError, match=r"WINDLASS_SHUTDOWN_GRACE_S is '-1'; .* from 0 to 99999\."):
+        Settings.load({"WINDLASS_SHUTDOWN_GRACE_S": "-1"})
+
+
+@pytest.mark.parametrize(("value", "waits"), [("", False), ("reject", False), ("wait", True)])
+def test_what_becomes_of_an_aggregation_of_a_busy_source_is_chosen(value: str, waits: bool):
+    assert Settings.load({"WINDLASS_SOURCE_BUSY": value}).waits_for_source is waits
+
+
+def test_another_choice_is_refused_by_name():
+    with pytest.raises(ConfigurationError, match="WINDLASS_SOURCE_BUSY is 'queue'; it must be reject or wait"):
+        Settings.load({"WINDLASS_SOURCE_BUSY": "queue"})
+
+
 @pytest.mark.parametrize(("value", "services"), [
     ("", {}), (" , ,", {}), ("SWEEP=https://sweep.example", {"SWEEP": "https://sweep.example"}),
     ("A=http://a.example/x/ , b-2.c_d = https://[::1]:8443/y,", {

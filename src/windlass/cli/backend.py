@@ -30,6 +30,7 @@ def settings_of(
     forwarded_allow_ips: str | None = None,
     *,
     is_dev: bool = False,
+    shutdown_grace_s: int | None = None,
 ) -> Settings:
     """The settings, with what the command line said; a password that it said is warned of.
 
@@ -41,7 +42,12 @@ def settings_of(
             "processes. Set WINDLASS_DATABASE_URL instead.",
             err=True,
         )
-    settings = Settings.load(data_dir=data_dir, database_url=database_url, forwarded_allow_ips=forwarded_allow_ips)
+    settings = Settings.load(
+        data_dir=data_dir,
+        database_url=database_url,
+        forwarded_allow_ips=forwarded_allow_ips,
+        shutdown_grace_s=shutdown_grace_s,
+    )
     return replace(settings, rate_limit=None) if is_dev else settings
 
 

@@ -21,10 +21,10 @@ def backup(file: Path, data_dir: Path | None, database_url: str | None) -> None:
       windlass backup windlass.dump
     """
     from windlass.cli.backend import run, settings_of
-    from windlass.server import app
+    from windlass.server import maintenance
 
     settings = settings_of(data_dir, database_url)
-    run(app.back_up(settings, file))
+    run(maintenance.back_up(settings, file))
     click.echo(f"Wrote {file}, {file.stat().st_size} bytes.")
     click.echo(f"The key is not in it: keep a copy of {settings.key_file} somewhere else.", err=True)
 
@@ -43,7 +43,7 @@ def restore(file: Path, data_dir: Path | None, database_url: str | None) -> None
       windlass restore windlass.dump --data-dir /srv/windlass
     """
     from windlass.cli.backend import run, settings_of
-    from windlass.server import app
+    from windlass.server import maintenance
 
-    handed_back = run(app.restore(settings_of(data_dir, database_url), file))
+    handed_back = run(maintenance.restore(settings_of(data_dir, database_url), file))
     click.echo(f"Restored {file}. Tasks that ran then and wait for a worker again: {handed_back}.")

@@ -8,6 +8,7 @@ import shlex
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ async def _demonstrate(settings: "Settings", port: int, *, once: bool) -> list[T
     click.echo(f"Starting Windlass with {where} …", err=True)
     serving = asyncio.create_task(
         app.serve(
-            settings,
+            replace(settings, shutdown_grace_s=0),
             host=_HOST,
             port=port,
             has_worker=True,

@@ -6,6 +6,14 @@ import click
 
 from windlass.cli.options import database_options, log_option
 
+_grace_option = click.option(
+    "--grace",
+    type=click.IntRange(0, 99_999),
+    metavar="SECONDS",
+    help="How long running tasks may go on after a signal to stop; then, or after a second signal, they are handed "
+    "back. WINDLASS_SHUTDOWN_GRACE_S otherwise.",
+)
+
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
@@ -24,6 +32,7 @@ from windlass.cli.options import database_options, log_option
     "between them, or *; WINDLASS_FORWARDED_ALLOW_IPS otherwise.",
 )
 @click.option("--no-worker", is_flag=True, help="Serve the API only; tasks wait for a `windlass worker`.")
+@_grace_option
 @click.option("--dev", is_flag=True, help="For trying things out: no rate limit, a colourful log.")
 @log_option
 def serve(
@@ -33,6 +42,7 @@ def serve(
     database_url: str | None,
     forwarded_allow_ips: str | None,
     no_worker: bool,
+    grace: int | None,
     dev: bool,
     log_format: str | None,
 ) -> None:
@@ -52,7 +62,7 @@ def serve(
     log_to_stderr(is_colourful=dev, log_format=log_format)
     run(
         app.serve(
-            settings_of(data_dir, database_url, forwarded_allow_ips, is_dev=dev),
+            settings_of(data_dir, database_url, forwarded_allow_ips, is_dev=dev, shutdown_grace_s=grace),
             host=host,
             port=port,
             has_worker=not no_worker,
@@ -70,6 +80,7 @@ def serve(
     help="Answer /metrics, /health/live and /health/ready on this port; 0 takes any free one.",
 )
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="The address to answer them on.")
+@_grace_option
 @log_option
 def worker(
     data_dir: Path | None,
@@ -77,13 +88,14 @@ def worker(
     slots: int | None,
     metrics_port: int | None,
     metrics_host: str,
+    grace: int | None,
     log_format: str | None,
 ) -> None:
     """Run tasks without serving the API.
 
     \b
     Examples:
-      windlass worker --slots 4 \\
+      windlass worker --slots 4 --grace 60 \\
         --database-url postgresql://me@db.example/windlass
       windlass worker --metrics-port 9464 --log-format json
     """
@@ -96,7 +108,7 @@ def worker(
     log_to_stderr(is_colourful=False, log_format=log_format)
     run(
         app.work(
-            settings_of(data_dir, database_url),
+            settings_of(data_dir, database_url, shutdown_grace_s=grace),
             slots=slots,
             on_ready=say_ready,
             watch_at=None if metrics_port is None else (metrics_host, metrics_port),
@@ -116,7 +128,7 @@ def migrate(data_dir: Path | None, database_url: str | None) -> None:
       windlass migrate --database-url postgresql://me@db.example/windlass
     """
     from windlass.cli.backend import run, settings_of
-    from windlass.server import app
+    from windlass.server import maintenance
 
-    run(app.migrated(settings_of(data_dir, database_url)))
+    run(maintenance.migrated(settings_of(data_dir, database_url)))
     click.echo("The database's schema is up to date.")

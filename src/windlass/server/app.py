@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
-from pathlib import Path
 
 from windlass.server.api import routes
 from windlass.server.api.connections import Limits
@@ -16,11 +15,10 @@ from windlass.server.api.listening import Server, allow_many_files, listen, url_
 from windlass.server.api.monitoring import Watched
 from windlass.server.api.wire import TaskDocuments
 from windlass.server.config import Settings
-from windlass.server.engine import queue
-from windlass.server.engine.attempts import Attempts
+from windlass.server.engine import presence
+from windlass.server.engine.schema import migrate
 from windlass.server.engine.watcher import Watcher
 from windlass.server.engine.worker import Worker
-from windlass.server.errors import ConfigurationError
 from windlass.server.instruments import Instruments
 from windlass.server.jobs.brought import Brought
 from windlass.server.jobs.brought import find as find_brought
@@ -37,7 +35,6 @@ from windlass.server.service.keyring import Keyring
 from windlass.server.service.launches import Launches
 from windlass.server.service.rate_limit import FailureLimit, RequestLimit
 from windlass.server.service.refusals import Refusals
-from windlass.server.service.restoring import hand_back_all
 from windlass.server.service.retention import Retention
 from windlass.server.service.samples import Samples
 from windlass.server.service.scheduler import Scheduler
@@ -48,15 +45,15 @@ from windlass.server.service.sources import Sources
 from windlass.server.service.tasks import TaskService
 from windlass.server.service.tokens import ClientRejected, Tokens
 from windlass.server.service.users import Users
-from windlass.server.store import backup
 from windlass.server.store.audit import AuditStore
 from windlass.server.store.changes import Changes
 from windlass.server.store.clients import ClientStore
-from windlass.server.store.database import SCHEMA_REVISION, Database, migration_lock, schema_revision
+from windlass.server.store.database import Database
 from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.hosting import hosted
 from windlass.server.store.keys import KeyStore
 from windlass.server.store.leases import LeaseStore
+from windlass.server.store.nodes import NodeKind, NodeStore
 from windlass.server.store.observations import ObservationStore
 from windlass.server.store.permits import PermitStore
 from windlass.server.store.revocations import RevocationStore
@@ -67,7 +64,7 @@ from windlass.server.store.stops import StopStore
 from windlass.server.store.tasks import TaskStore
 from windlass.server.store.users import UserStore
 
-__all__ = ["Application", "ClientRejected", "back_up", "migrate", "migrated", "opened", "restore", "serve", "work"]
+__all__ = ["Application", "ClientRejected", "migrate", "opened", "serve", "stop_on_signals", "work"]
 
 log = logging.getLogger(__name__)
 
@@ -104,9 +101,17 @@ class Application:
         self.following = Following(self.task_store, self.changes)
         tokens.refusals.listen(lambda: self.following.check_callers(tokens.check))
         self.tasks = TaskService(self.task_store, self.lease_store, self.following)
-        self.retention = Retention(database, self.task_store, self.schedule_store)
+        self.nodes = NodeStore(database)
+        self.retention = Retention(database, self.task_store, self.schedule_store, self.nodes)
         self.definitions = Definitions(self.definition_store)
-        self.launches = Launches(database, self.task_store, self.source_store, self.definition_store, self.changes)
+        self.launches = Launches(
+            database,
+            self.task_store,
+            self.source_store,
+            self.definition_store,
+            self.changes,
+            waits_for_source=settings.waits_for_source,
+        )
         self.brought: dict[str, Brought] = {}
         self.executions = Executions(
             database,
@@ -139,7 +144,7 @@ class Application:
             has_metrics=self.settings.has_metrics,
         )
 
-    def worker(self, *, slots: int | None = None) -> Worker:
+    def worker(self, *, slots: int | None = None, kind: NodeKind = NodeKind.WORKER) -> Worker:
         """A new worker. slots: how many tasks at once; by default one for each processor, two at least."""
         return Worker(
             database=self.database,
@@ -151,6 +156,8 @@ class Application:
             definitions=BUILT_IN | {name: each.definition for name, each in self.brought.items()},
             slots=slots,
             cancel_grace_s=self.settings.cancel_grace_s,
+            grace_s=self.settings.shutdown_grace_s,
+            kind=kind,
         )
 
     async def adopt(self, brought: Mapping[str, Brought]) -> None:
@@ -192,59 +199,6 @@ async def _upkeep(application: Application) -> AsyncIterator[None]:
         for duty in keeping:
             duty.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)
-
-
-async def migrated(settings: Settings) -> None:
-    """Bring the schema up to date and do nothing else: no key is made or asked for."""
-    async with hosted(settings) as url:
-        await migrate(url)
-
-
-async def back_up(settings: Settings, file: Path) -> None:
-    """Write all that the database holds to a file, while others work. Raises DatabaseError and ConfigurationError."""
-    async with hosted(settings) as url:
-        if await schema_revision(url) is None:
-            raise ConfigurationError("There is nothing to back up: the database is empty. Is it the right one?")
-        await backup.dump(url, file)
-
-
-async def restore(settings: Settings, file: Path) -> int:
-    """Read a backup into an empty database, and bring it up to date; how many tasks ran then and wait again.
-
-    Raises DatabaseError, and ConfigurationError for a database that is not empty, and for a key that is not its own.
-    """
-    if not await asyncio.to_thread(settings.key_file.exists):
-        raise ConfigurationError(
-            f"The key file {settings.key_file} is missing: put the installation's own there first, or name it with "
-            "WINDLASS_KEY_FILE."
-        )
-    async with hosted(settings) as url:
-        if await schema_revision(url) is not None:
-            raise ConfigurationError(
-                "The database is not empty, and a backup replaces nothing: restore it into a new --data-dir, or into "
-                "a new database."
-            )
-        await backup.load(url, file)
-    try:
-        async with opened(settings, name="windlass restore") as application:
-            attempts = Attempts(
-                application.database, application.task_store, application.lease_store, application.changes
-            )
-            return await hand_back_all(application.database, attempts)
-    except ConfigurationError as error:
-        error.add_note("The database is restored, and can be used once that is right.")
-        raise
-
-
-async def migrate(url: str) -> None:
-    """Bring the schema up to date, ours and the queue's; one node does it, the others wait."""
-    if await schema_revision(url) == SCHEMA_REVISION and await queue.is_installed(url):
-        return
-    from windlass.server.store import migrations  # Slow to import, and seldom needed.
-
-    async with migration_lock(url):
-        await migrations.upgrade(url)
-        await queue.install(url)
 
 
 async def serve(
@@ -291,7 +245,8 @@ async def _serve(
     stop: asyncio.Event,
     limits: Limits,
 ) -> None:
-    _stop_on_signals(stop)
+    hurry = asyncio.Event()
+    stop_on_signals(stop, hurry)
     application.health.stops_with(stop)
     settings = application.settings
     rate = settings.rate_limit
@@ -316,8 +271,7 @@ async def _serve(
     )
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     duties = [serving, asyncio.create_task(stop.wait())]
-    following = asyncio.create_task(application.following.run())
-    looking = asyncio.create_task(application.tokens.refusals.run())
+    beside = [asyncio.create_task(application.following.run()), asyncio.create_task(application.tokens.refusals.run())]
     try:
         readying = asyncio.create_task(server.ready.wait())
         await asyncio.wait([serving, readying], return_when=asyncio.FIRST_COMPLETED)
@@ -328,17 +282,19 @@ async def _serve(
         gc.freeze()  # What is there by now stays; looking through it again and again would cost every request.
         on_ready(application, url)
         if has_worker:
-            duties.append(asyncio.create_task(application.worker().run(stop)))
+            duties.append(asyncio.create_task(application.worker(kind=NodeKind.SERVE).run(stop, hurry)))
+        else:
+            beside.append(asyncio.create_task(presence.show(application.database)))
         done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
         for duty in done:
             duty.result()
         await asyncio.sleep(settings.stop_delay_s)
     finally:
         stop.set()
-        following.cancel()  # Those who wait are answered, and streams end, so that the server can.
-        looking.cancel()
+        for each in beside:  # Those who wait are answered, and streams end, so that the server can.
+            each.cancel()
         server.should_exit = True
-        await asyncio.gather(*duties, following, looking, return_exceptions=True)
+        await asyncio.gather(*duties, *beside, return_exceptions=True)
 
 
 async def work(
@@ -355,13 +311,13 @@ async def work(
     """
     with nullcontext() if watch_at is None else listen(*watch_at) as listening:
         async with opened(settings, name="windlass worker") as application, _upkeep(application):
-            stop = asyncio.Event()
-            _stop_on_signals(stop)
+            stop, hurry = asyncio.Event(), asyncio.Event()
+            stop_on_signals(stop, hurry)
             application.health.stops_with(stop)
             await application.adopt(find_brought())
             async with _watched(application, listening):
                 on_ready(None if watch_at is None or listening is None else url_of(watch_at[0], listening))
-                await application.worker(slots=slots).run(stop)
+                await application.worker(slots=slots).run(stop, hurry)
 
 
 @asynccontextmanager
@@ -381,6 +337,11 @@ async def _watched(application: Application, listening: socket.socket | None) ->
         await serving
 
 
-def _stop_on_signals(stop: asyncio.Event) -> None:
+def stop_on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    """The first signal stops, the second one has nothing waited for."""
+
+    def end() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal_number, end)

@@ -39,6 +39,8 @@ class Settings:
     connections: how many the API has at once. upload_mib: how large a file a launch may bring, its form included.
     has_metrics: whether whoever reaches the process may read them.
     stop_delay_s: how long requests are still taken once the process is told to stop, and says that it is not ready.
+    waits_for_source: an aggregation whose source is busy waits for its turn; it fails otherwise.
+    shutdown_grace_s: how long running tasks may go on when a worker is told to stop.
     client_id, client_secret: of a client that is there on every start, both or neither. clients_file: names more.
     """
 
@@ -57,6 +59,8 @@ class Settings:
     upload_mib: int = 1024
     has_metrics: bool = True
     stop_delay_s: int = 0
+    waits_for_source: bool = False
+    shutdown_grace_s: int = 10
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
     clients_file: Path | None = None
@@ -69,6 +73,7 @@ class Settings:
         data_dir: Path | None = None,
         database_url: str | None = None,
         forwarded_allow_ips: str | None = None,
+        shutdown_grace_s: int | None = None,
     ) -> "Settings":
         """Read the environment; an argument that is given wins. Raises ConfigurationError naming the variable."""
         folder = data_dir or _path(environ, "WINDLASS_DATA_DIR") or default_data_dir(environ)
@@ -94,6 +99,10 @@ class Settings:
             upload_mib=_positive(environ, "WINDLASS_UPLOAD_MIB", 1024),
             has_metrics=_choice(environ, "WINDLASS_METRICS", {"on": True, "off": False}, "on"),
             stop_delay_s=_whole(environ, "WINDLASS_STOP_DELAY_S", 0, least=0),
+            waits_for_source=_choice(environ, "WINDLASS_SOURCE_BUSY", {"reject": False, "wait": True}, "reject"),
+            shutdown_grace_s=(
+                _whole(environ, "WINDLASS_SHUTDOWN_GRACE_S", 10) if shutdown_grace_s is None else shutdown_grace_s
+            ),
             client_id=client_id,
             client_secret=client_secret,
             clients_file=_path(environ, "WINDLASS_CLIENTS_FILE"),
@@ -137,7 +146,7 @@ def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
     return _whole(environ, name, default, least=1)
 
 
-def _whole(environ: Mapping[str, str], name: str, default: int, *, least: int) -> int:
+def _whole(environ: Mapping[str, str], name: str, default: int, *, least: int = 0) -> int:
     value = environ.get(name)
     if not value:
         return default

@@ -14,6 +14,7 @@ R = TypeVar("R")
 
 MAX_ATTEMPTS = 3
 _ATTEMPTS_AT_MOST = 1_000
+_CONCURRENCY_AT_MOST = 1_000
 _NAME_AT_MOST = 255
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _REQUIRED: Any = inspect.Parameter.empty
@@ -86,16 +87,23 @@ class Task(Generic[P, R]):
     """A function that workers can run as a task; called, it is the function.
 
     name: the definition's, which tells it from all others; description: for people; max_attempts: how often a
-    task of it may be started, counting those whose worker died.
+    task of it may be started, counting those whose worker died; concurrency: how many may be under way at once,
+    None for any number.
     """
 
     def __init__(
-        self, function: Callable[Concatenate[Context, P], R], name: str, description: str, max_attempts: int
+        self,
+        function: Callable[Concatenate[Context, P], R],
+        name: str,
+        description: str,
+        max_attempts: int,
+        concurrency: int | None,
     ) -> None:
         self.function = function
         self.name = name
         self.description = description
         self.max_attempts = max_attempts
+        self.concurrency = concurrency
         self.parameters = _parameters(function)
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
@@ -139,28 +147,28 @@ class Task(Generic[P, R]):
 
 
 def task(
-    name: str, *, description: str = "", max_attempts: int = MAX_ATTEMPTS
+    name: str, *, description: str = "", max_attempts: int = MAX_ATTEMPTS, concurrency: int | None = None
 ) -> Callable[[Callable[Concatenate[Context, P], R]], Task[P, R]]:
     """Make a function a task that workers run: its first parameter is the Context, the others are its arguments.
 
     name: what it is run by, unlike any other's. description: for people; the first line of the function's own
-    otherwise. max_attempts: how often one may be started, counting those whose worker died.
+    otherwise. max_attempts: how often one may be started, counting those whose worker died. concurrency: how many
+    may be under way at once, over all workers; any number unless given.
     Raises TypeError or ValueError, when the function is defined, for what could never run.
     """
     if not isinstance(name, str) or not re.search(r"[^\W_]", name) or len(name) > _NAME_AT_MOST:
         raise ValueError(f"The task's name is {name!r}; it must have a letter or digit, and 255 characters at most.")
     if not name.isprintable() or name != name.strip():
         raise ValueError(f"The task's name is {name!r}; it must be printable, without spaces around it.")
-    if isinstance(max_attempts, bool) or not isinstance(max_attempts, int):
-        raise TypeError(f"max_attempts of {name!r} is {max_attempts!r}; it must be a whole number.")
-    if not 1 <= max_attempts <= _ATTEMPTS_AT_MOST:
-        raise ValueError(f"max_attempts of {name!r} is {max_attempts}; it must be 1 to {_ATTEMPTS_AT_MOST}.")
+    _check_number(name, "max_attempts", max_attempts, at_most=_ATTEMPTS_AT_MOST)
+    if concurrency is not None:
+        _check_number(name, "concurrency", concurrency, at_most=_CONCURRENCY_AT_MOST)
 
     def declare(function: Callable[Concatenate[Context, P], R]) -> Task[P, R]:
         if not inspect.isfunction(function) or _is_generator(function):
             raise TypeError(f"The task {name!r} is {function!r}; it must be a function, or an async one, that returns.")
         first_line = (inspect.getdoc(function) or "").partition("\n")[0]
-        return Task(function, name, description or first_line or name, max_attempts)
+        return Task(function, name, description or first_line or name, max_attempts, concurrency)
 
     return declare
 
@@ -169,6 +177,13 @@ def alias_of(name: str) -> str:
     """What callers know an argument by: `source_id` is `sourceId`, and what has no underscore stays."""
     first, *others = name.split("_")
     return first + "".join(word[:1].upper() + word[1:] for word in others)
+
+
+def _check_number(name: str, what: str, given: object, *, at_most: int) -> None:
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise TypeError(f"{what} of {name!r} is {given!r}; it must be a whole number.")
+    if not 1 <= given <= at_most:
+        raise ValueError(f"{what} of {name!r} is {given}; it must be 1 to {at_most}.")
 
 
 def _is_generator(function: Callable[..., object]) -> bool:

@@ -8,16 +8,20 @@ import asyncio
 import logging
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from typing import Any, TypeVar
 
 from windlass.server import logs
 from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.guard import Guard
+from windlass.server.engine.presence import Presence
 from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
+from windlass.server.engine.running import Running
 from windlass.server.engine.stopping import tell_of_stops
 from windlass.server.engine.sweeper import Sweeper
+from windlass.server.engine.turns import Turns
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, Fenced, NotFound
 from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
 from windlass.server.model.call import CALL_JOB
@@ -37,10 +41,13 @@ from windlass.server.model.task import (
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
 from windlass.server.store.leases import LEASE, Declined, Lease, LeaseStore, SignOfLife
+from windlass.server.store.nodes import NodeKind
 from windlass.server.store.stops import StopStore
 from windlass.server.store.tasks import TaskStore
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PROGRESS_INTERVAL_S = 0.25
 WATCH_INTERVAL_S = 0.15
@@ -51,31 +58,12 @@ _CALL = "call"
 _SLOTS_AT_LEAST = 2  # The queue's library asks for it.
 
 
-class Running:
-    """One task in this worker's hands.
-
-    is_held: the process may still speak for the task. progress: the last it reported, written or not.
-    """
-
-    def __init__(self, lease: Lease, process: JobProcess) -> None:
-        self.lease = lease
-        self.process = process
-        self.is_held = True
-        self.is_asked_to_stop = False
-        self.progress: Progress | None = None
-
-    def drop(self) -> None:
-        """The lease is gone: end the process and let it write nothing more."""
-        self.is_held = False
-        self.process.kill()
-
-
 class Worker:
     """Runs tasks.
 
     open_source: a source by its id, with its secrets; raises NotFound, and ConfigurationError where this node
     cannot open them. slots: how many tasks at once; one for each processor unless given. cancel_grace_s: how long
-    a job that was asked to stop may take.
+    a job that was asked to stop may take. grace_s: how long running tasks may go on when the worker is told to stop.
     """
 
     def __init__(
@@ -90,6 +78,8 @@ class Worker:
         definitions: Mapping[str, TaskDefinition],
         slots: int | None = None,
         cancel_grace_s: float = 10,
+        grace_s: float = 0,
+        kind: NodeKind = NodeKind.WORKER,
     ) -> None:
         self._database = database
         self._tasks = tasks
@@ -102,6 +92,9 @@ class Worker:
         self._attempts = Attempts(database, tasks, leases, changes)
         self._sweeper = Sweeper(database, leases, self._attempts)
         self._guard = Guard()
+        self._turns = Turns(database)
+        self._grace_s = grace_s
+        self._kind = kind
         self._running: dict[str, Running] = {}
         self._handled: Counter[str] = Counter()  # An entry of a task may come while another of it is in hand.
         self._left: set[str] = set()  # The names of definitions that this worker has no code for.
@@ -109,12 +102,15 @@ class Worker:
         self._is_open = False  # Whether the present session takes up tasks.
         leases.instruments.running.set_function(lambda: len(self._running))
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, through every loss of the database; then hand back what is unfinished."""
+    async def run(self, stop: asyncio.Event, hurry: asyncio.Event | None = None) -> None:
+        """Work until `stop` is set, through every loss of the database; then hand back what is unfinished.
+
+        hurry: once set, nothing is waited for any more.
+        """
         try:
             while not stop.is_set():
                 try:
-                    await self._session(stop)
+                    await self._session(stop, hurry or asyncio.Event())
                 except (DatabaseUnavailable, ConfigurationError) as error:
                     log.warning("worker: %s Trying again.", error)
                 except Exception:
@@ -123,10 +119,11 @@ class Worker:
         finally:
             self._guard.close()
 
-    async def _session(self, stop: asyncio.Event) -> None:
+    async def _session(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         life = await SignOfLife.show(self._database.url)
         self._node = life.node
         logs.concerns(node=str(life.node))
+        presence = Presence(self._database, life, self._kind, self._slots)
         act_as(Actor(type=ActorType.WORKER, id=str(self._node), name="windlass worker", address=MACHINE))
         self._is_open = True
         self._leases.instruments.slots.set(self._slots)
@@ -137,23 +134,47 @@ class Worker:
             asyncio.create_task(self._renew()),
             asyncio.create_task(self._sweeper.run()),
             asyncio.create_task(tell_of_stops(self._stops, self._node, lambda task_id: self._handled[task_id] > 0)),
-            asyncio.create_task(stop.wait()),
+            asyncio.create_task(self._turns.run()),
+            asyncio.create_task(presence.run()),
         ]
+        stopping = asyncio.create_task(stop.wait())
         consuming = asyncio.create_task(queue.consume(self._database.url, self._handle, slots=self._slots, stop=end))
         try:
-            await asyncio.wait([*duties, consuming], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*duties, consuming, stopping], return_when=asyncio.FIRST_COMPLETED)
+            self._is_open = False
+            end.set()
+            if stop.is_set() and self._running and self._grace_s and not hurry.is_set():
+                presence.stop()
+                await self._finish([*duties, consuming], hurry)
         finally:
             self._is_open = False
             end.set()
+            stopping.cancel()
             for running in self._running.values():
                 running.drop()
             for duty in duties:
                 duty.cancel()
             outcomes = await asyncio.gather(consuming, *duties, return_exceptions=True)
+            if stop.is_set():
+                await presence.end()
             life.end()
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
+
+    async def _finish(self, duties: list[asyncio.Task[None]], hurry: asyncio.Event) -> None:
+        """Let the running tasks end within the grace; until then, or until one of the duties does or nobody waits."""
+        count = len(self._running)
+        log.info(
+            "worker %d: waiting for %d task%s, at most %g s", self._node, count, "s" if count > 1 else "", self._grace_s
+        )
+        hurrying = asyncio.create_task(hurry.wait())
+        try:
+            await asyncio.wait([*duties, hurrying], timeout=self._grace_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurrying.cancel()
+        if self._running:
+            log.info("worker %d: handing back what is unfinished: %s", self._node, ", ".join(self._running))
 
     async def _handle(self, task_id: str) -> None:
         """Run one task from start to end; never raises but when cancelled."""
@@ -173,6 +194,7 @@ class Worker:
             self._handled[task_id] -= 1
             if self._handled[task_id] == 0:
                 del self._handled[task_id]
+            self._turns.nudge()
 
     async def _run(self, lease: Lease) -> None:
         task = lease.task
@@ -336,7 +358,7 @@ class Worker:
         while life.is_shown:
             # Those that are taken up while the database answers are none of this look's.
             if looked_at := dict(self._running):
-                watched = await self._leases.watch(list(looked_at))
+                watched = await _within_a_lease(self._leases.watch(list(looked_at)))
                 for task_id, running in looked_at.items():
                     seen = watched.get(task_id)
                     if seen is None or seen.is_final or seen.epoch != running.lease.epoch:
@@ -353,6 +375,16 @@ class Worker:
             await asyncio.sleep(LEASE.total_seconds() / 3)
             if self._running:
                 await self._leases.renew({task_id: running.lease.epoch for task_id, running in self._running.items()})
+
+
+async def _within_a_lease(looking: Coroutine[Any, Any, T]) -> T:
+    """What the database says, unless that takes so long that others may have the tasks by then."""
+    asked = asyncio.ensure_future(looking)
+    done, _ = await asyncio.wait([asked], timeout=LEASE.total_seconds())
+    if not done:
+        asked.cancel()  # It is not waited for: where the network is cut that may take minutes.
+        raise DatabaseUnavailable("The database has not answered for as long as a lease.")
+    return asked.result()
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

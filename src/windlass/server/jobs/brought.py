@@ -85,17 +85,19 @@ def _loaded(points: Iterable[EntryPoint]) -> Iterable[Brought]:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             log.error("tasks: the entry point %r of %s cannot be used: %s", point.name, package, reason)
             continue
-        yield Brought(task, _definition(task, point.value), package)
+        yield Brought(task, definition_of(task, point.value), package)
 
 
-def _definition(task: Task[..., Any], function: str) -> TaskDefinition:
+def definition_of(task: Task[..., Any], function: str) -> TaskDefinition:
+    """What the task at `module:attribute` is to Windlass."""
     return TaskDefinition(
         id=new_id(now()),
         unique_name=task.name,
         description=task.description,
-        executor=executor_of(function, task.max_attempts),
+        executor=executor_of(function, task.max_attempts, task.concurrency),
         job=_JOB,
         max_attempts=task.max_attempts,
+        concurrency=task.concurrency,
         function=function,
         arguments=tuple((parameter.alias, parameter.summary) for parameter in task.parameters),
     )

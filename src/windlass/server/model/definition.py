@@ -17,7 +17,8 @@ class TaskDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of task with code of its own.
 
     job: where its code stands, as `module:function`; function: of one that a package brings, what that code runs;
-    arguments: the names of what it takes, each with what it is, for readers; max_attempts: how often it may be started.
+    arguments: the names of what it takes, each with what it is, for readers; max_attempts: how often it may be started;
+    concurrency: how many tasks of it may be under way at once, over all workers; None: any number.
     """
 
     id: str
@@ -26,6 +27,7 @@ class TaskDefinition(msgspec.Struct, frozen=True, kw_only=True):
     executor: str
     job: str
     max_attempts: int = 3
+    concurrency: int | None = None
     function: str | None = None
     arguments: tuple[tuple[str, str], ...] = ()
 
@@ -59,18 +61,25 @@ ENTITLEMENT_AGGREGATION = TaskDefinition(
 
 BUILT_IN = {definition.unique_name: definition for definition in (ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION)}
 
-_BROUGHT = re.compile(r"python:[^?]+\?maxAttempts=(\d{1,4})")
+_BROUGHT = re.compile(r"python:[^?]+\?maxAttempts=(?P<attempts>\d{1,4})(?:&concurrency=(?P<concurrency>\d{1,4}))?")
 
 
-def executor_of(function: str, max_attempts: int) -> str:
+def executor_of(function: str, max_attempts: int, concurrency: int | None = None) -> str:
     """The executor of a definition that a package brings: by it, nodes without that package know what it is."""
-    return f"python:{function}?maxAttempts={max_attempts}"
+    limit = "" if concurrency is None else f"&concurrency={concurrency}"
+    return f"python:{function}?maxAttempts={max_attempts}{limit}"
 
 
 def attempts_of(executor: str | None) -> int | None:
     """How often a task of a definition that a package brings may be started; None for any other's executor."""
     found = _BROUGHT.fullmatch(executor or "")
-    return int(found[1]) if found else None
+    return int(found["attempts"]) if found else None
+
+
+def concurrency_of(executor: str | None) -> int | None:
+    """How many tasks of a definition that a package brings may be under way at once; None for any number."""
+    found = _BROUGHT.fullmatch(executor or "")
+    return int(found["concurrency"]) if found and found["concurrency"] else None
 
 
 ATTEMPTS_ARGUMENT = "maxAttempts"

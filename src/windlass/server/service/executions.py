@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from windlass.server.engine import queue
+from windlass.server.engine import queue, turns
 from windlass.server.errors import InvalidRequest, NotFound, shown
 from windlass.server.jobs.brought import Brought, stored_arguments
 from windlass.server.model.call import CALL_ATTEMPTS, Call, RestMethod, is_below_base
@@ -20,6 +20,7 @@ from windlass.server.model.definition import (
     TaskDefinition,
     attempts_of,
     attempts_said,
+    concurrency_of,
     type_of,
 )
 from windlass.server.model.task import (
@@ -39,6 +40,7 @@ from windlass.server.store.database import Connection, Database
 from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
+from windlass.server.store.turns import line_of
 from windlass.tasks import Task as OwnTask
 from windlass.tasks import WrongArgument
 from windlass.tasks.declaring import alias_of
@@ -147,6 +149,7 @@ class Executions:
             if brought is None
             else _arguments(brought.task, invocation.arguments)
         )
+        concurrency = concurrency_of(definition.executor)
         task = new_task(
             definition,
             type_,
@@ -162,8 +165,13 @@ class Executions:
             arguments=stored_arguments(arguments),
             max_attempts=max_attempts,
             priority=invocation.priority,
+            concurrency=concurrency,
+            waits=concurrency is not None,
         )
-        await queue.submit(connection, task.id, epoch=0, priority=invocation.priority)
+        if concurrency is None:
+            await queue.submit(connection, task.id, epoch=0, priority=invocation.priority)
+        else:
+            await turns.admit(connection, line_of(task, for_source=False))
         return task
 
     async def _name_of(self, connection: Connection, invocation: Invocation) -> str:

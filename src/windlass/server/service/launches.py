@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 import msgspec
 
 from windlass.server.connectors import connect
-from windlass.server.engine import queue
+from windlass.server.engine import queue, turns
 from windlass.server.errors import ConfigurationError, InvalidRequest, shown
 from windlass.server.model.definition import (
     ACCOUNT_AGGREGATION,
@@ -36,13 +36,17 @@ from windlass.server.store.database import Connection, Database
 from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
+from windlass.server.store.turns import line_of
 
 # The wire's own words; clients compare them.
 _BUSY = "This aggregation failed because the currently running aggregation must complete before the next one can start."
 
 
 class Launches:
-    """Starts aggregations."""
+    """Starts aggregations.
+
+    waits_for_source: one whose source is busy with another of its definition waits for its turn; it fails otherwise.
+    """
 
     def __init__(
         self,
@@ -51,12 +55,15 @@ class Launches:
         sources: SourceStore,
         definitions: DefinitionStore,
         changes: Changes,
+        *,
+        waits_for_source: bool = False,
     ) -> None:
         self._database = database
         self._tasks = tasks
         self._sources = sources
         self._definitions = definitions
         self._changes = changes
+        self._waits_for_source = waits_for_source
 
     async def load_accounts(
         self, source_id: str, launcher: str, file: AsyncIterator[bytes] | None, *, rewrite_all: bool
@@ -127,10 +134,11 @@ class Launches:
             connection,
             task,
             execution=Execution.WORKER,
-            holds_source=True,
+            holds_source=not self._waits_for_source,
             arguments=arguments,
             max_attempts=attempts_said(task.definition, definition.max_attempts),
             priority=priority,
+            waits=self._waits_for_source,
         )
         if not is_alone:
             message = Message(MessageType.ERROR, _BUSY, _BUSY)
@@ -140,7 +148,10 @@ class Launches:
         else:
             if file is not None:
                 await uploads.insert(connection, task.id, file)
-            await queue.submit(connection, task.id, epoch=0, priority=priority)
+            if self._waits_for_source:
+                await turns.admit(connection, line_of(task, for_source=True))
+            else:
+                await queue.submit(connection, task.id, epoch=0, priority=priority)
         return task
 
 

@@ -7,6 +7,7 @@ from windlass.server.engine import queue
 from windlass.server.errors import DatabaseUnavailable
 from windlass.server.model.actor import THE_SERVER, act_as
 from windlass.server.store.database import Database
+from windlass.server.store.nodes import NodeStore
 from windlass.server.store.schedules import ScheduleStore
 from windlass.server.store.tasks import TaskStore
 
@@ -25,10 +26,11 @@ _PAUSE_S = 0.05  # Between batches, so that others get their turn.
 class Retention:
     """Deletes tasks and due times past their retention, what the queue remembers, and what refuses old tokens."""
 
-    def __init__(self, database: Database, tasks: TaskStore, schedules: ScheduleStore) -> None:
+    def __init__(self, database: Database, tasks: TaskStore, schedules: ScheduleStore, nodes: NodeStore) -> None:
         self._database = database
         self._tasks = tasks
         self._schedules = schedules
+        self._nodes = nodes
 
     async def run(self) -> None:
         """Delete once a minute until cancelled. Any number of nodes may do so at once."""
@@ -40,6 +42,7 @@ class Retention:
                 async with self._database.transaction() as connection:
                     await queue.clear_log(connection)
                 await self.delete_ended()
+                await self._nodes.forget_vanished()
             except DatabaseUnavailable as error:
                 log.warning("retention: %s", error)
             except Exception:

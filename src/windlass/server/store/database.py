@@ -40,7 +40,7 @@ _UNREACHED = (
     OSError,
 )
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 """The newest revision in migrations/versions: what this release works with."""
 
 _LOOK = "it looks like postgresql://USER:PASSWORD@HOST/DATABASE"

@@ -225,7 +225,7 @@ class LeaseStore:
     async def waiting(self, *, older_than_s: float, after: str) -> list[Waiting]:
         """Pending tasks that no worker has and nobody touched for a while, by id from `after` on, 500 at most."""
         rows = await self._database.fetch(sql.WAITING, timedelta(seconds=older_than_s), UUID(after))
-        return [_waiting(row) for row in rows]
+        return [waiting_of(row) for row in rows]
 
     async def hand_back(
         self, connection: Connection, task_id: str, epoch: int, *messages: Message, is_counted: bool
@@ -259,7 +259,7 @@ class LeaseStore:
                 after={"node": None, "attempts": attempts},
             )
             (self.instruments.retries if is_counted else self.instruments.handed_back).inc()
-        return _waiting(handed_back)
+        return waiting_of(handed_back)
 
     async def _expected_end(self, task: Task) -> datetime | None:
         """When a task that starts just now will probably have ended; None where the past does not tell."""
@@ -268,5 +268,6 @@ class LeaseStore:
         return None if usual is None else task.modified + timedelta(seconds=usual.median_s)
 
 
-def _waiting(row: Row) -> Waiting:
+def waiting_of(row: Row) -> Waiting:
+    """The task of a row with id, epoch, cancel_requested and priority."""
     return Waiting(row["id"].hex, row["epoch"], row["cancel_requested"], Priority(row["priority"]))

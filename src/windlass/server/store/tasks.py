@@ -88,11 +88,14 @@ class TaskStore:
         arguments: Mapping[str, object] | None = None,
         max_attempts: int = 1,
         priority: Priority = Priority.LOW,
+        concurrency: int | None = None,
+        waits: bool = False,
     ) -> bool:
         """Add a task in the caller's transaction, who tells of it when that is committed.
 
         holds_source: no other pending task of this definition may hold the same source; where one does,
-        nothing is inserted and the answer is False.
+        nothing is inserted and the answer is False. concurrency: how many tasks of its definition may be under way
+        at once. waits: it starts no sooner than its turn has come.
         """
         row = await connection.fetchrow(
             sql.INSERT,
@@ -102,6 +105,8 @@ class TaskStore:
             arguments or {},
             max_attempts,
             priority,
+            concurrency,
+            waits,
             *audit.values("task.created", after=audit.created(task, audit.NEW_TASK)),
         )
         return row is not None

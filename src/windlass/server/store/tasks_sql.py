@@ -33,11 +33,12 @@ ROW_COLUMNS = (
 
 INSERT = f"""
 WITH made AS (
-    INSERT INTO task ({", ".join(ROW_COLUMNS)}, execution, holds_source, arguments, max_attempts, priority)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+    INSERT INTO task ({", ".join(ROW_COLUMNS)}, execution, holds_source, arguments, max_attempts, priority,
+        concurrency, waits)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
     ON CONFLICT (source_id, definition) WHERE completion_status IS NULL AND holds_source DO NOTHING
     RETURNING id
-), noted AS ({note_each("made", first=17)})
+), noted AS ({note_each("made", first=19)})
 SELECT id FROM made
 """
 
@@ -92,7 +93,7 @@ SELECT count(*) FROM deleted
 STARTABLE = """
 SELECT document, version, epoch, node, attempts, max_attempts, arguments, checkpoint
 FROM task
-WHERE id = $1 AND execution = 'worker' AND completion_status IS NULL AND NOT cancel_requested
+WHERE id = $1 AND execution = 'worker' AND completion_status IS NULL AND NOT cancel_requested AND NOT waits
   AND (lease_until IS NULL OR lease_until < now())
 """
 
@@ -172,7 +173,7 @@ WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2
 WAITING = """
 SELECT id, epoch, cancel_requested, priority FROM task
 WHERE completion_status IS NULL AND execution = 'worker' AND node IS NULL
-  AND modified < now() - $1::interval AND id > $2
+  AND (NOT waits OR cancel_requested) AND modified < now() - $1::interval AND id > $2
 ORDER BY id
 LIMIT 500
 """
