@@ -84,6 +84,11 @@ NOT_RUN = {
     "docs/how-to/authenticate.md": [
         "export WINDLASS_CLIENT_ID=ci WINDLASS_CLIENT_SECRET=a-secret-that-this-pipeline-alone-knows"
     ],
+    "docs/how-to/replace-keys.md": [
+        "scp /etc/windlass/key.new node-2:/etc/windlass/key.new",
+        "windlass key replace-file /etc/windlass/key --lost",
+        'eval "$(windlass client rotate ci)"',
+    ],
     "docs/how-to/behind-a-proxy.md": ["windlass serve --forwarded-allow-ips 127.0.0.1"],
     "docs/how-to/use-your-own-postgresql.md": [
         "createuser --pwprompt windlass",

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from windlass.server.errors import DatabaseUnavailable, TokenRejected
+from windlass.server.errors import ConfigurationError, DatabaseUnavailable, TokenRejected
 from windlass.server.model.principal import UserLevel
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.refusals import GOOD_FOR_S, Refusals
@@ -46,6 +46,7 @@ class Process:
     """What one of several processes has."""
 
     def __init__(self, application, keyring, keys):
+        self.keyring = keyring
         self.clock = Clock()
         self.store = CountedStore(application.database, self.clock)
         self.refusals = Refusals(keys, self.store, clock=self.clock)
@@ -154,6 +155,42 @@ async def test_a_process_that_starts_knows_what_was_revoked_long_ago(process, ap
 
     with pytest.raises(TokenRejected, match="revoked"):
         await process.tokens.verify(token)
+
+
+async def test_a_revocation_outlasts_the_looks_of_others_whatever_the_nodes_clock_says(process, application, client):
+    await process.store.refuse_token(client[0], "late", ends_at=time.time() - 3600)
+
+    (found,) = await process.store.since(None)
+
+    assert found.jti == "late"
+    assert await application.database.fetch_value("SELECT ends - revoked BETWEEN '119 s' AND '121 s' FROM revocation")
+
+
+async def test_a_key_that_cannot_be_opened_is_passed_over_and_told_of_once(process, application, client, token, caplog):
+    refused = str((await application.tokens.issue(*client))["access_token"])
+    await application.database.write("INSERT INTO signing_key (kid, sealed) VALUES ('closed', '\\x00')")
+    await application.tokens.revoke(await application.tokens.verify(refused))
+
+    for _ in range(3):
+        await process.refusals.look()
+
+    await process.tokens.verify(token)
+    with pytest.raises(TokenRejected, match="revoked"):
+        await process.tokens.verify(refused)
+    assert process.refusals.keys.signing.kid != "closed"
+    with pytest.raises(ConfigurationError, match="closed cannot be opened"):
+        process.refusals.keys.find("closed")
+    told = [record.message for record in caplog.records if "put the new one in its place" in record.message]
+    assert len(told) == 2  # By this process, and by the one beside it that revoked.
+
+
+async def test_without_a_key_that_can_be_opened_nothing_is_signed(process, application, client):
+    await application.database.write("UPDATE signing_key SET kid = 'closed', sealed = '\\x00'")
+
+    with pytest.raises(ConfigurationError, match="No key that may sign tokens can be opened"):
+        await process.tokens.issue(*client)
+    with pytest.raises(ConfigurationError, match="No key that may sign tokens can be opened"):
+        await SigningKeys.open(SigningKeyStore(application.database), process.keyring)
 
 
 async def test_what_has_ended_is_forgotten_and_deleted(process, application, client, token):

@@ -251,6 +251,29 @@ async def test_a_node_that_runs_takes_up_the_new_key_file_once_it_is_in_place(ap
     assert (await application.sources.opened(source.id)).settings["token"] == PASSWORD
 
 
+async def test_the_first_keys_are_noted_by_who_makes_them_and_no_others(settings):
+    for _ in range(2):
+        async with app.opened(settings, name="first") as first:
+            (signing,) = await first.signing_keys.list()
+
+            made = await first.database.fetch("SELECT subject_id FROM audit WHERE action = 'key.created'")
+
+            assert sorted(row["subject_id"] for row in made) == sorted(
+                ["installation", "client secret", "tenant", "source", signing.kid]
+            )
+
+
+@pytest.mark.parametrize("change", [{"token": PASSWORD}, {"token": PASSWORD, "id_column": "number"}])
+async def test_a_source_whose_secrets_nobody_can_open_is_given_others(application, source, change):
+    await application.database.write("UPDATE source SET sealed = '\\x00'")
+    with pytest.raises(ConfigurationError, match="cannot be opened"):
+        await application.sources.update(source.id, {"id_column": "number"})
+
+    await application.sources.update(source.id, change)
+
+    assert (await application.sources.opened(source.id)).settings == WEB | change
+
+
 async def test_a_key_file_that_is_there_is_not_written_over(application, settings):
     before = settings.key_file.read_bytes()
 

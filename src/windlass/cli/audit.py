@@ -13,8 +13,8 @@ from windlass.cli.output import hint, write_objects
 from windlass.cli.times import full_moment, iso
 
 if TYPE_CHECKING:
-    from windlass.server.app import Application
     from windlass.server.service.audit import Entry
+    from windlass.server.store.database import Database
 
 _MOST_FOR_PEOPLE = 250
 _COLUMNS = (
@@ -76,13 +76,14 @@ def list_entries(
       windlass audit list --reverse --output jsonl | gzip > trail.jsonl.gz
     """
     from windlass.cli.backend import drawn, settings_of
-    from windlass.server.service.audit import Search
+    from windlass.server.service.audit import AuditTrail, Search
+    from windlass.server.store.audit import AuditStore
 
     search = Search(since=since, until=until, actor=actor, action=action, subject_id=subject, is_oldest_first=reverse)
     most = limit or (_MOST_FOR_PEOPLE if output == "table" else None)
 
-    def find(application: "Application") -> "AsyncIterator[list[Entry]]":
-        return application.audit.find(search, limit=most)
+    def find(database: "Database") -> "AsyncIterator[list[Entry]]":
+        return AuditTrail(AuditStore(database)).find(search, limit=most)
 
     def show(entries: "list[Entry]") -> None:
         _show(entries)

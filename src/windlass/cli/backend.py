@@ -16,12 +16,15 @@ from rich.logging import RichHandler
 
 from windlass.cli.output import err
 from windlass.server import logs
-from windlass.server.app import Application, opened
+from windlass.server.app import Application, opened, opened_database
 from windlass.server.config import Settings
 from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
 from windlass.server.redaction import has_password
+from windlass.server.store.database import Database
 
 T = TypeVar("T")
+
+_NAME = "windlass command"
 
 
 def settings_of(
@@ -73,12 +76,27 @@ def on_application(settings: Settings, use: Callable[[Application], Coroutine[An
     """Open the application, let `use` work with it, and close it. What it changes is the doing of who runs us."""
 
     async def main() -> T:
-        user = _account()
-        act_as(Actor(type=ActorType.COMMAND, id=user, name=user, address=MACHINE))
-        async with opened(settings, name="windlass command") as application:
+        _act()
+        async with opened(settings, name=_NAME) as application:
             return await use(application)
 
     return run(main())
+
+
+def on_database(settings: Settings, use: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
+    """As `on_application`, for what needs no key: it works without the key file, too."""
+
+    async def main() -> T:
+        _act()
+        async with opened_database(settings, name=_NAME) as database:
+            return await use(database)
+
+    return run(main())
+
+
+def _act() -> None:
+    user = _account()
+    act_as(Actor(type=ActorType.COMMAND, id=user, name=user, address=MACHINE))
 
 
 def _account() -> str:
@@ -89,15 +107,15 @@ def _account() -> str:
         return str(os.getuid())  # In a container an account may have no name.
 
 
-def drawn(settings: Settings, use: Callable[[Application], AsyncIterator[list[T]]]) -> Iterator[T]:
-    """What `use` finds with the application, one by one; no more than a page of it is in memory.
+def drawn(settings: Settings, use: Callable[[Database], AsyncIterator[list[T]]]) -> Iterator[T]:
+    """What `use` finds in the database, one by one; no more than a page of it is in memory.
 
-    The application is opened for the first, and closed after the last or with the iterator.
+    The database is opened for the first, and closed after the last or with the iterator. The key file is not needed.
     """
 
     async def pages() -> AsyncGenerator[list[T]]:
-        async with opened(settings, name="windlass command") as application:
-            async for page in use(application):
+        async with opened_database(settings, name=_NAME) as database:
+            async for page in use(database):
                 yield page
 
     drawing: asyncio.Task[Any] | None = None

@@ -1,5 +1,6 @@
 """`windlass key`: the keys that sign access tokens and seal secrets. The server is imported when it is called."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,10 +9,13 @@ import click
 
 from windlass.cli.options import database_options, output_options
 from windlass.cli.output import hint, write_object, write_objects
+from windlass.cli.questions import confirm
+from windlass.cli.text import clean
 from windlass.cli.times import full_moment, iso, short_moment
 
 if TYPE_CHECKING:
     from windlass.server.app import Application
+    from windlass.server.store.database import Database
     from windlass.server.store.signing_keys import StoredKey
 
 _COLUMNS = ("id", "state", "active", "ends")
@@ -22,8 +26,9 @@ def key() -> None:
     """See and change the keys that sign tokens and seal secrets.
 
     \b
-    Example:
+    Examples:
       windlass key rotate
+      windlass key replace-file /etc/windlass/key.new
     """
 
 
@@ -31,19 +36,20 @@ def key() -> None:
 @output_options(on_pipe="jsonl")
 @database_options
 def list_keys(output: str, data_dir: Path | None, database_url: str | None) -> None:
-    """List the keys by which tokens are good.
+    """List the keys by which tokens are good. The key file is not needed.
 
     \b
     Examples:
       windlass key list
       windlass key list --json
     """
-    from windlass.cli.backend import on_application, settings_of
+    from windlass.cli.backend import on_database, settings_of
+    from windlass.server.store.signing_keys import SigningKeyStore
 
-    async def use(opened: "Application") -> "list[StoredKey]":
-        return await opened.signing_keys.list()
+    async def use(database: "Database") -> "list[StoredKey]":
+        return await SigningKeyStore(database).all()
 
-    keys = on_application(settings_of(data_dir, database_url), use)
+    keys = on_database(settings_of(data_dir, database_url), use)
     states = _states(keys)
     write_objects(
         keys,
@@ -58,16 +64,9 @@ def list_keys(output: str, data_dir: Path | None, database_url: str | None) -> N
 @click.option(
     "--refuse-older", is_flag=True, help="A key has leaked: refuse every token that was given until now, within 5 s."
 )
-@click.option(
-    "--new-key-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Make this file, and seal all keys of the database under it; it then replaces the one of every node.",
-)
 @output_options(on_pipe="json")
 @database_options
-def rotate(
-    refuse_older: bool, new_key_file: Path | None, output: str, data_dir: Path | None, database_url: str | None
-) -> None:
+def rotate(refuse_older: bool, output: str, data_dir: Path | None, database_url: str | None) -> None:
     """Make a new key that signs tokens, and seal the secrets of sources anew.
 
     Tokens stay good until they expire, unless told otherwise.
@@ -76,17 +75,13 @@ def rotate(
     Examples:
       windlass key rotate
       windlass key rotate --refuse-older
-      windlass key rotate --new-key-file /etc/windlass/key.new
     """
     from windlass.cli.backend import on_application, settings_of
 
     async def use(opened: "Application") -> "list[StoredKey]":
         await opened.signing_keys.rotate(refuse_older=refuse_older)
         await opened.sealing.rotate()
-        keys = await opened.signing_keys.list()
-        if new_key_file is not None:
-            await opened.sealing.replace_installation_key(new_key_file)
-        return keys
+        return await opened.signing_keys.list()
 
     keys = on_application(settings_of(data_dir, database_url), use)
     states = _states(keys)
@@ -97,10 +92,57 @@ def rotate(
         data=lambda each: _object(each, states[each.kid]),
         show=lambda each: _show_one(each, states[each.kid]),
     )
-    if new_key_file is not None:
-        hint(f"Put {new_key_file} in the place of the key file on every node now; none starts with the old one.")
     if not refuse_older:
         hint("Older keys verify what they have signed. If one of them has leaked, add --refuse-older.")
+
+
+@key.command("replace-file")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--lost",
+    is_flag=True,
+    help="The key file is lost: give up all that was sealed under it. Every token, every secret of a client and "
+    "every secret of a source is void.",
+)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@output_options(on_pipe="json", forms=("table", "json", "jsonl", "csv"))
+@database_options
+def replace_file(
+    file: Path, lost: bool, yes: bool, output: str, data_dir: Path | None, database_url: str | None
+) -> None:
+    """Make FILE, a new key file, and seal all keys of the database under it.
+
+    FILE has then to be put in the place of the key file on every node: nodes that run go on meanwhile, and none
+    starts with the old one. Tokens and all secrets stay good, unless the old file is lost.
+
+    \b
+    Examples:
+      windlass key replace-file /etc/windlass/key.new
+      windlass key replace-file /etc/windlass/key --lost
+    """
+    from windlass.cli.backend import on_application, on_database, settings_of
+    from windlass.server.service.keyring import check_is_new
+    from windlass.server.service.lost_key import start_anew
+
+    settings, path = settings_of(data_dir, database_url), file.absolute()
+    check_is_new(path)  # Before a database is started or set up for it.
+    if lost:
+        if not yes:
+            confirm("Give up every token, and every secret of clients and sources?", "Nothing was changed.")
+        given_up = on_database(settings, lambda database: start_anew(database, settings.key_file, path))
+        about: dict[str, Any] = {"path": str(path), "clients": given_up.clients, "sources": given_up.sources}
+    else:
+        count = on_application(settings, lambda application: application.sealing.replace_installation_key(path))
+        about = {"path": str(path), "keys": count}
+    write_object(about, output, columns=tuple(about), data=dict, show=_show_facts)
+    # It is said to scripts, too: whoever reads their output later must not miss it.
+    click.echo(clean(f"Put {path} in the place of the key file on every node; none starts with the old one."), err=True)
+    if lost:
+        click.echo(
+            "Start every node anew then. Clients need another secret (windlass client rotate), and sources with "
+            "secrets need these anew (windlass source update --secret).",
+            err=True,
+        )
 
 
 def _states(keys: "list[StoredKey]") -> dict[str, str]:
@@ -134,6 +176,12 @@ def _show_list(keys: "list[StoredKey]", states: dict[str, str]) -> None:
             for each in keys
         ],
     )
+
+
+def _show_facts(about: Mapping[str, Any]) -> None:
+    from windlass.cli.tables import print_facts
+
+    print_facts([(name, str(value)) for name, value in about.items()])
 
 
 def _show_one(key: "StoredKey", state: str) -> None:

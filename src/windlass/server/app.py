@@ -64,7 +64,7 @@ from windlass.server.store.stops import StopStore
 from windlass.server.store.tasks import TaskStore
 from windlass.server.store.users import UserStore
 
-__all__ = ["Application", "ClientRejected", "migrate", "opened", "serve", "stop_on_signals", "work"]
+__all__ = ["Application", "ClientRejected", "migrate", "opened", "opened_database", "serve", "stop_on_signals", "work"]
 
 log = logging.getLogger(__name__)
 
@@ -169,8 +169,8 @@ class Application:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]:
-    """The application on a running, migrated database: ours where no URL is set, stopped at the end if unused.
+async def opened_database(settings: Settings, *, name: str) -> AsyncIterator[Database]:
+    """A running, migrated database, without a key: ours where no URL is set, stopped at the end if unused.
 
     name: of the process, shown in pg_stat_activity.
     """
@@ -178,14 +178,21 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]
         await migrate(url)
         database = await Database.open(url, name=name)
         try:
-            keyring = await Keyring.of_database(settings.key_file, KeyStore(database))
-            clients = Clients(ClientStore(database), keyring)
-            revocations = RevocationStore(database)
-            refusals = Refusals(await SigningKeys.open(SigningKeyStore(database), keyring), revocations)
-            tokens = Tokens(clients, keyring, refusals, revocations, lifetime_s=settings.token_lifetime_s)
-            yield Application(settings, database, keyring, clients, tokens)
+            yield database
         finally:
             await database.close()
+
+
+@asynccontextmanager
+async def opened(settings: Settings, *, name: str) -> AsyncIterator[Application]:
+    """The application on its database, see `opened_database`."""
+    async with opened_database(settings, name=name) as database:
+        keyring = await Keyring.of_database(settings.key_file, KeyStore(database))
+        clients = Clients(ClientStore(database), keyring)
+        revocations = RevocationStore(database)
+        refusals = Refusals(await SigningKeys.open(SigningKeyStore(database), keyring), revocations)
+        tokens = Tokens(clients, keyring, refusals, revocations, lifetime_s=settings.token_lifetime_s)
+        yield Application(settings, database, keyring, clients, tokens)
 
 
 @asynccontextmanager
@@ -248,6 +255,7 @@ async def _serve(
     hurry = asyncio.Event()
     stop_on_signals(stop, hurry)
     application.health.stops_with(stop)
+    application.health.signs_with(application.signing_keys)
     settings = application.settings
     rate = settings.rate_limit
     api = routes.build(

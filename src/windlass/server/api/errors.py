@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from windlass.server.api.languages import Language, negotiated
 from windlass.server.errors import (
+    ConfigurationError,
     DatabaseUnavailable,
     DatabaseUnreached,
     InvalidRequest,
@@ -146,6 +147,12 @@ def _on_database_unavailable(request: Request, error: Exception) -> Response:
     return _answer(request, 503, cause, headers=_soon(request, is_undone=is_undone))
 
 
+def _on_misconfigured(request: Request, error: Exception) -> Response:
+    log.error("%s failed: %s", _told(request), error)
+    cause = RequestRefused("The server is not set up as it has to be for this; its log says more.")
+    return _answer(request, 503, cause, headers=_soon(request))
+
+
 def _on_cancelled(request: Request, error: BaseException) -> Response:
     log.warning("%s was not answered before the server stopped", _told(request))
     return _answer(request, 503, RequestRefused("The server stops; try again."), headers=_soon(request))
@@ -173,6 +180,7 @@ _ANSWERS: Mapping[type[BaseException], Callable[[Request, Any], Response]] = {
     TokenRejected: _on_token_rejected,
     TooManyRequests: _on_too_many_requests,
     DatabaseUnavailable: _on_database_unavailable,
+    ConfigurationError: _on_misconfigured,
     ClientDisconnect: _on_disconnect,
     asyncio.CancelledError: _on_cancelled,
     Exception: _on_fault,

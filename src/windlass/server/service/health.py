@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from windlass.server.errors import DatabaseError
 from windlass.server.service.keyring import CHECK, Keyring
+from windlass.server.service.signing_keys import SigningKeys
 from windlass.server.store.database import SCHEMA_REVISION, Database
 from windlass.server.store.readiness import look
 
@@ -27,6 +28,7 @@ class Health:
         self._database = database
         self._keyring = keyring
         self._stop = asyncio.Event()
+        self._signing_keys: SigningKeys | None = None
         self._looking = asyncio.Lock()
         self._found: Mapping[str, str] = {}
         self._found_at = float("-inf")
@@ -34,6 +36,10 @@ class Health:
     def stops_with(self, stop: asyncio.Event) -> None:
         """Once this is set it is not ready any more: what it has begun is ended, and nothing should be sent to it."""
         self._stop = stop
+
+    def signs_with(self, keys: SigningKeys) -> None:
+        """It serves the API, which it can while it has these, also if the installation's key file was replaced."""
+        self._signing_keys = keys
 
     async def checks(self) -> dict[str, str]:
         """Each thing that has to be right, and `ok`, or what is wrong with it."""
@@ -57,8 +63,11 @@ class Health:
             return dict.fromkeys(_CHECKS, _UNKNOWN) | {"database": "an answer that makes no sense"}
         # A newer one is that of a release which takes over node by node, and serves the older nodes as well.
         has_schema = seen.revision is not None and seen.revision >= SCHEMA_REVISION
+        has_key = self._keyring.is_of(seen.key_check) or (
+            self._signing_keys is not None and self._signing_keys.can_sign
+        )
         return {
             "database": OK,
             "schema": OK if has_schema else f"it is of revision {seen.revision}; this release needs {SCHEMA_REVISION}",
-            "key": OK if self._keyring.is_of(seen.key_check) else "the database was set up with another key",
+            "key": OK if has_key else "the database was set up with another key",
         }

@@ -98,7 +98,9 @@ class Keyring:
         """Read the key file; one that is missing is made, readable by its owner alone. Raises ConfigurationError."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=data_dir_mode())
-            _make_if_missing(path)
+            if not path.exists():
+                with suppress(FileExistsError):
+                    _write_new(path)
             key = path.read_bytes()
         except OSError as error:
             raise ConfigurationError(
@@ -110,6 +112,21 @@ class Keyring:
                 f"The key file {path} has {len(key)} bytes where {_KEY_BYTES} were expected; restore it from a backup."
             )
         return cls(key, path)
+
+    @classmethod
+    def make(cls, path: Path) -> "Keyring":
+        """A new key in a new file. Raises ConfigurationError, as `check_is_new` does, and where it cannot be made."""
+        check_is_new(path)
+        try:
+            _write_new(path)
+            return cls(path.read_bytes(), path)
+        except OSError as error:
+            raise ConfigurationError(f"The key file {path} cannot be made: {error.strerror}.") from error
+
+    def fresh_keys(self) -> dict[str, bytes]:
+        """All keys that a database keeps, new, as it keeps them."""
+        keys = {key_id: self.wrap(key_id, secrets.token_bytes(_KEY_BYTES)) for key_id in (*_KEPT_MACS, SOURCES)}
+        return {CHECK: self.check_value()} | keys
 
     def is_of(self, check: bytes | None) -> bool:
         """Whether a database that keeps this check value was set up with this key."""
@@ -175,16 +192,29 @@ class Keyring:
         return key if len(key) == _KEY_BYTES and not hmac.compare_digest(key, self._key) else None
 
 
-def _make_if_missing(path: Path) -> None:
-    """Write a new key aside and link it into place, so that of several first starts one wins and none sees half."""
-    if path.exists():
-        return
+def check_is_new(path: Path) -> None:
+    """Raises ConfigurationError where a key file cannot be made there: something is there, or the folder is not."""
+    if os.path.lexists(path):
+        raise ConfigurationError(f"There is a file {path} already; name one that is to be made.")
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"The key file {path} cannot be made: there is no folder {path.parent}.")
+
+
+def _write_new(path: Path) -> None:
+    """Write a new key aside and link it into place, so that of several first starts one wins and none sees half.
+
+    Raises FileExistsError.
+    """
     descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
     try:
         os.write(descriptor, secrets.token_bytes(_KEY_BYTES))
         os.fsync(descriptor)
-        with suppress(FileExistsError):
-            os.link(aside, path)
+        os.link(aside, path)
     finally:
         os.close(descriptor)
         Path(aside).unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # What is sealed under the key must not outlive it, whatever happens to the machine.
+    finally:
+        os.close(folder)

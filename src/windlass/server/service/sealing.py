@@ -52,9 +52,19 @@ class Sealing:
     def opened(self, stored: SealedSource) -> Source:
         """The source with its secrets in the clear. Raises ConfigurationError where this node's key is another."""
         if stored.sealed is None:
+            if self.hidden(stored.source):
+                raise ConfigurationError(
+                    f"The secrets of the source {stored.source.name!r} were lost with the key file; "
+                    "give them anew: windlass source update --secret."
+                )
             return stored.source
         secret = self._secrets(self._unwrapped(stored.key), stored.source.id, stored.sealed)
         return msgspec.structs.replace(stored.source, settings={**stored.source.settings, **secret})
+
+    def hidden(self, source: Source) -> frozenset[str]:
+        """The names of the source's secrets, as it is stored."""
+        secret = secret_settings(source.connector)
+        return frozenset(name for name, value in source.settings.items() if name in secret and value == HIDDEN)
 
     async def rotate(self) -> int:
         """Seal the secrets of every source under a new key and forget the old one; how many sources that are."""
@@ -71,13 +81,11 @@ class Sealing:
     async def replace_installation_key(self, path: Path) -> int:
         """Make a new key file and seal every key that the database keeps under it; how many those are.
 
-        Whoever calls puts the file in the place of the old one on every node: nodes that run read it once they
-        meet what they cannot open, and none starts with the old one. Raises ConfigurationError where the file
-        is there already or cannot be made.
+        Whoever calls puts the file in the place of the old one on every node: nodes that run go on with what they
+        have opened, and read it once they meet what they cannot open; none starts with the old one. Raises
+        ConfigurationError where the file is there already or cannot be made.
         """
-        if await asyncio.to_thread(path.exists):
-            raise ConfigurationError(f"There is a file {path} already; name one that is to be made.")
-        new = await asyncio.to_thread(Keyring.load, path)
+        new = await asyncio.to_thread(Keyring.make, path)
 
         def change(table: str, key_id: str, sealed: bytes) -> bytes:
             if (table, key_id) == ("sealed_key", CHECK):
@@ -90,9 +98,8 @@ class Sealing:
                 count = await self._keys.reseal(connection, change) - 1
                 await audit.note(connection, "key.replaced", "installation", after={"keys": count})
             except BaseException:
-                await asyncio.to_thread(
-                    path.unlink
-                )  # Nothing was sealed under it. Once a commit has begun, it may have been.
+                # Nothing was sealed under it. Once a commit has begun, it may have been.
+                await asyncio.to_thread(path.unlink)
                 raise
         return count
 

@@ -6,14 +6,18 @@ Source: RFC 7517 and RFC 7518 §6.2 for how they are published.
 
 import base64
 import hashlib
+import logging
 from collections.abc import Mapping
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
+from windlass.server.errors import ConfigurationError
 from windlass.server.service.keyring import Keyring
 from windlass.server.store.signing_keys import SigningKeyStore, StoredKey
+
+log = logging.getLogger(__name__)
 
 ALGORITHM = "ES256"
 
@@ -36,12 +40,17 @@ class SigningKey(msgspec.Struct, frozen=True):
 
 
 class SigningKeys:
-    """The keys of the installation, as the process last saw them."""
+    """The keys of the installation, as the process last saw them.
+
+    A key that cannot be opened, as while the installation's key file is being replaced, is passed over: tokens that
+    others have signed are as good as before.
+    """
 
     def __init__(self, store: SigningKeyStore, keyring: Keyring) -> None:
         self._store = store
         self._keyring = keyring
         self._by_kid: dict[str, SigningKey] = {}
+        self._closed: set[str] = set()
         self._signing: SigningKey | None = None
 
     @classmethod
@@ -51,19 +60,28 @@ class SigningKeys:
         if not await store.all():
             await store.insert_first(*keys._made())
         await keys.refresh()
+        _ = keys.signing
         return keys
 
     @property
+    def can_sign(self) -> bool:
+        """Whether there is one to sign with."""
+        return self._signing is not None
+
+    @property
     def signing(self) -> SigningKey:
-        """The one that signs now."""
-        assert self._signing is not None
+        """The one that signs now. Raises ConfigurationError where none that may sign can be opened."""
+        if self._signing is None:
+            raise ConfigurationError("No key that may sign tokens can be opened with this node's key file.")
         return self._signing
 
     def __contains__(self, kid: str) -> bool:
         return kid in self._by_kid
 
     def find(self, kid: str) -> SigningKey | None:
-        """The key of that id, where it verifies."""
+        """The key of that id, where it verifies. Raises ConfigurationError for one that cannot be opened."""
+        if kid in self._closed:
+            raise ConfigurationError(f"The signing key {kid} cannot be opened with this node's key file.")
         return self._by_kid.get(kid)
 
     def published(self) -> Mapping[str, object]:
@@ -73,10 +91,24 @@ class SigningKeys:
     async def refresh(self) -> None:
         """Look which there are. Raises DatabaseUnavailable."""
         stored = await self._store.all()
-        self._by_kid = {each.kid: self._by_kid.get(each.kid) or self._opened(each) for each in stored}
-        active = [each.kid for each in stored if each.is_active]
-        if active:
-            self._signing = self._by_kid[active[-1]]
+        by_kid = {}
+        closed = set()
+        for each in stored:
+            try:
+                by_kid[each.kid] = self._by_kid.get(each.kid) or self._opened(each)
+            except ConfigurationError:
+                closed.add(each.kid)
+        for kid in closed - self._closed:
+            log.error(
+                "the signing key %s cannot be opened with this node's key file, and is passed over; if the key file "
+                "was replaced, put the new one in its place here: it is then read without a restart",
+                kid,
+            )
+        for kid in self._closed & by_kid.keys():
+            log.info("the signing key %s can be opened now", kid)
+        self._by_kid, self._closed = by_kid, closed
+        active = [by_kid[each.kid] for each in stored if each.is_active and each.kid in by_kid]
+        self._signing = active[-1] if active else None
 
     async def list(self) -> list[StoredKey]:
         """All that verify, in the order in which they sign."""

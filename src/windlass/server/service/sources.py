@@ -53,7 +53,10 @@ class Sources:
         async with self._database.transaction() as connection:
             cipher = await self._sealing.hold_key(connection)
             stored = await self._store.hold(connection, source_id)
-            opened, before = self._sealing.opened(stored), stored.source
+            before = stored.source
+            # Where every secret is replaced, those of before are not opened: they may be lost.
+            are_all_replaced = self._sealing.hidden(before) <= {*settings, *unset}
+            opened = before if are_all_replaced else self._sealing.opened(stored)
             for name in unset:
                 if name not in opened.settings:
                     raise ConfigurationError(f"The source {before.name!r} has no setting {name!r} to take away.")

@@ -238,7 +238,13 @@ def _client(row: Row) -> Client:
 
 def _shown(client: Client) -> Mapping[str, Any]:
     """What the audit trail says of a client."""
-    return {"name": client.name, "user": client.user.name if client.user else None, "scopes": list(client.scopes)}
+    user = client.user
+    return {
+        "name": client.name,
+        "user": user.name if user else None,
+        "userLevel": user.user_level if user else None,
+        "scopes": list(client.scopes),
+    }
 
 
 def _no_client(given: str) -> NotFound:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
+from windlass.server.store import audit
 from windlass.server.store.database import Connection, Database
 
 _ALL = "SELECT id, sealed FROM sealed_key"
 # Whatever is sealed under the installation's own key: the table, and the column that says what it was sealed for.
 _UNDER_INSTALLATION_KEY = (("sealed_key", "id"), ("signing_key", "kid"))
+_SUBJECTS = {"check": "installation"}  # Of the installation's own key there is but a value to check it by.
 
 
 class KeyStore:
@@ -22,9 +24,14 @@ class KeyStore:
     async def keep(self, fresh: Mapping[str, bytes]) -> dict[str, bytes]:
         """Add those of the keys whose id is not there yet, and answer as `all`."""
         async with self._database.transaction() as connection:
-            await connection.executemany(
-                "INSERT INTO sealed_key (id, sealed) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING", list(fresh.items())
+            made = await connection.fetch(
+                "INSERT INTO sealed_key (id, sealed) SELECT * FROM unnest($1::text[], $2::bytea[])"
+                " ON CONFLICT (id) DO NOTHING RETURNING id",
+                list(fresh.keys()),
+                list(fresh.values()),
             )
+            for row in made:
+                await audit.note(connection, "key.created", _SUBJECTS.get(row["id"], row["id"]))
             return {row["id"]: bytes(row["sealed"]) for row in await connection.fetch(_ALL)}
 
     async def hold(self, connection: Connection, key_id: str, *, to_replace: bool = False) -> bytes:
@@ -40,6 +47,13 @@ class KeyStore:
     async def replace(self, connection: Connection, key_id: str, sealed: bytes) -> None:
         """Put another key in the place of one that the caller holds."""
         await connection.execute("UPDATE sealed_key SET sealed = $2 WHERE id = $1", key_id, sealed)
+
+    async def start_anew(self, connection: Connection, fresh: Mapping[str, bytes]) -> None:
+        """Drop all that is sealed under the installation's key, and keep these, in the caller's transaction."""
+        for table, _ in _UNDER_INSTALLATION_KEY:
+            await connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+            await connection.execute(f"DELETE FROM {table}")
+        await connection.executemany("INSERT INTO sealed_key (id, sealed) VALUES ($1, $2)", list(fresh.items()))
 
     async def reseal(self, connection: Connection, change: Callable[[str, str, bytes], bytes]) -> int:
         """Change all that is sealed under the installation's key, in the caller's transaction; how many that are.

@@ -15,9 +15,11 @@ _SINCE = """
 SELECT client_id, least_epoch, jti FROM revocation
 WHERE ends > now() AND ($1::float8 IS NULL OR revoked > now() - make_interval(secs => $1))
 """
-# The time of the statement, not of its transaction, which may have begun long ago.
+# The time of the statement, not of its transaction, which may have begun long ago. A node's clock says when its token
+# expires, and the database's when the row is over: where they differ, the row lasts long enough for every node to read.
 _REFUSE_ONE = """
-INSERT INTO revocation (client_id, jti, revoked, ends) VALUES ($1, $2, clock_timestamp(), to_timestamp($3))
+INSERT INTO revocation (client_id, jti, revoked, ends)
+VALUES ($1, $2, clock_timestamp(), greatest(to_timestamp($3), clock_timestamp() + interval '2 min'))
 """
 _REFUSE_ALL = """
 INSERT INTO revocation (client_id, least_epoch, revoked, ends)

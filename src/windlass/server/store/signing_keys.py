@@ -46,11 +46,14 @@ class SigningKeyStore:
         """Add the key where there is none at all; of several nodes one does."""
         async with self._database.transaction() as connection:
             await _lock(connection)
-            await connection.execute(
-                "INSERT INTO signing_key (kid, sealed) SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM signing_key)",
+            made = await connection.fetch(
+                "INSERT INTO signing_key (kid, sealed) SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM signing_key)"
+                " RETURNING kid",
                 kid,
                 sealed,
             )
+            if made:
+                await audit.note(connection, "key.created", kid, after={"purpose": "tokens"})
 
     async def rotate(self, kid: str, sealed: bytes, *, publish_s: float, refuse_older: bool) -> None:
         """Have the key follow all others: `publish_s` from now they sign no more.

@@ -87,6 +87,10 @@ class SourceStore:
         )
         return len(rows)
 
+    async def lose_secrets(self, connection: Connection) -> int:
+        """Drop all that is sealed, which nobody can open any more, in the caller's transaction; of how many sources."""
+        return len(await connection.fetch("UPDATE source SET sealed = NULL WHERE sealed IS NOT NULL RETURNING id"))
+
     async def _one(self, statement: str, source_id: str, connection: Connection | None = None) -> Row:
         uuid = uuid_of(source_id)
         rows = await (connection or self._database).fetch(statement, uuid) if uuid else []

@@ -67,8 +67,10 @@ class UserStore:
             )
             await connection.execute("DELETE FROM tenant_user WHERE id = $1", user_id)
             for client in clients:
-                before = {"name": client["name"], "user": user.name, "scopes": client["scopes"]}
-                await audit.note(connection, "client.deleted", client["id"], before=before)
+                before = {"name": client["name"], "user": user.name, "userLevel": user.user_level}
+                await audit.note(
+                    connection, "client.deleted", client["id"], before=before | {"scopes": client["scopes"]}
+                )
             await audit.note(
                 connection, "user.deleted", user_id, before={"name": user.name, "userLevel": user.user_level}
             )
