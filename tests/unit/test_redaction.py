@@ -92,7 +92,8 @@ def test_an_excerpt_is_short_and_hides_what_its_end_cuts_in_two():
 
 HOSTILE = (
     "a-", "a_", "a.", "a:", "a://", "a://b:", "://@", "@", "'", '"', "\\", "\\'", '\\\\"', "eyJ", "eyJ-", "eyJaaaaa.",
-    "eyJa.b.", "a", "0", "f0", "Bearer ", "Basic+", "Bearer", "secret", "secret ", "secret\\", "secret:", "secret: ", "secret='",
+    "eyJa.b.", "a", "0", "f0", "Bearer ", "Basic+",
+    "Bearer", "secret", "secret ", "secret\\", "secret:", "secret: ", "secret='",
     'secret="\\', "secret=\\", 'secret=\\"', "secret=%22", "api_", "--", "--a-", "%20", "%22", " ", "\n",
     "authorization", "cookie: ", "cookie',", "cookie:\n", 'cookie="', "-signature", "é", "\x00",
 )  # fmt: skip
