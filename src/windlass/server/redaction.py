@@ -49,7 +49,7 @@ _PATTERNS = (
     (
         re.compile(
             rf"(?<![\w-])--[\w-]++'?:(?= )|((?:{_NAMES}){_AFTER_NAME}(?:=|:|%3D|%3A){_BLANK})"
-            rf"(?!FILE\b)(?:{_QUOTED}|(?:(?:Bearer|Basic)\s++)?{_WORD})",
+            rf"(?!(?-i:FILE)[,;.]?(?:\s|$))(?:{_QUOTED}|(?:(?:Bearer|Basic)\s++)?{_WORD})",
             re.IGNORECASE | re.MULTILINE,
         ),
         lambda found: f"{found[1]}{HIDDEN}" if found[1] else found[0],
