@@ -85,6 +85,27 @@ def test_a_person_reads_who_did_what_on_a_line(windlass, cleared):
     assert f"target: HR [source], launcher: tester, uniqueName: {cleared.unique_name}" in start
 
 
+async def test_a_line_shows_only_what_differs(windlass, application):
+    async with application.database.transaction() as connection:
+        for before, after in (
+            (
+                {"name": "a", "settings": {"path": "/x", "id": "1"}},
+                {"name": "a", "settings": {"path": "/y", "id": "1"}},
+            ),
+            ({"keys": ["k1", "k2"]}, {"keys": ["k1", "k2", "k3"], "refusesOlder": False}),
+            ({"scopes": ["one"], "x": [1]}, {"scopes": ["two"], "x": [1]}),
+        ):
+            await audit.note(connection, "x.changed", "one", before=before, after=after)
+
+    _, *lines = windlass("audit", "list", "--reverse", "--output", "table").stdout.splitlines()
+
+    assert [line.partition(" one ")[2].strip() for line in lines] == [
+        "settings.path: /x → /y",
+        "keys: [2] → [3], refusesOlder: null → false",
+        'scopes: ["one"] → ["two"]',
+    ]
+
+
 async def test_a_terminal_is_not_steered_by_what_was_noted(windlass, application):
     act_as(Actor(type=ActorType.USER, id="c1", name="ada\x1b[2J", address="\x1b]0;x\x07"))
     await note(application, subject_id="\x1b[31m", **{"name\x1b": "\x1b[1A"})

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from tests.connectors.web import Web, reply
@@ -89,8 +91,16 @@ async def test_settings_and_secrets_of_a_source_are_changed(windlass, applicatio
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("create", "x", *WEB, "--secret", "token"), 2, "no terminal to ask for token on"),
-        (("create", "x", *WEB, "--secret", "username"), 2, "no secret setting 'username'; it has password, token"),
+        (
+            ("create", "x", *WEB, "--secret", "token"),
+            2,
+            "--secret: there is no terminal to ask for token on; use --secret-file token=FILE, or - for",
+        ),
+        (
+            ("create", "x", *WEB, "--secret", "username"),
+            2,
+            "no secret setting 'username'; it has entitlement_url, password, token, url",
+        ),
         (("create", "x", "--connector", "unix", "--secret", "token"), 2, "no secret setting 'token'; it has none"),
         (("create", "x", *WEB, "--secret-file", "token"), 2, "NAME=FILE"),
         (("create", "x", *WEB, "--secret-file", "token=/no/such/file"), 2, "/no/such/file cannot be read"),
@@ -105,6 +115,36 @@ def test_what_cannot_be_a_setting_is_refused(windlass, arguments, status, words)
     result = windlass("source", *arguments)
 
     assert (result.returncode, words in " ".join(result.stderr.split())) == (status, True), result.stderr
+
+
+def test_the_query_of_a_url_is_hidden_and_warned_of(windlass):
+    place = ("--connector", "delimited", "--setting", "id_column=id")
+
+    made = windlass(
+        "source", "create", "HR", *place, "--setting", f"url=https://hr.example/x.csv?sig={SECRET}", "--json"
+    )
+    plain = windlass("source", "create", "Plain", *place, "--setting", "url=https://hr.example/x.csv", "--json")
+
+    assert json.loads(made.stdout)["settings"]["url"] == "https://hr.example/x.csv?***"
+    assert "Warning: the url in --setting can be read" in made.stderr
+    assert "Warning" not in plain.stderr
+    assert SECRET not in read_by_all(made) + read_by_all(windlass("source", "list", "-o", "table"))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_test_of_a_silent_server_ends_with_a_signal(windlass, environment, number, status):
+    is_asked = threading.Event()
+    with Web() as web:
+        web.answer = lambda handler: (is_asked.set(), web.is_over.wait(60))
+        place = ("--connector", "delimited", "--setting", "id_column=id", "--setting", f"url={web.url}/people.csv")
+        source_id = json.loads(windlass("source", "create", "HR", *place, "--json").stdout)["id"]
+        command = [sys.executable, "-m", "windlass", "source", "test", source_id]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            assert is_asked.wait(30)
+            process.send_signal(number)
+            _, said = process.communicate(timeout=20)
+
+    assert (process.returncode, "Traceback" in said) == (status, False), said
 
 
 def test_a_source_on_a_web_server_is_tested_and_tells_no_secret(windlass, secret_file):

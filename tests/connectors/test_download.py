@@ -1,12 +1,15 @@
 """Delimited files on a web server: what is sent there, and what each answer makes of the reading."""
 
 import base64
+import io
 import socket
+import tempfile
+import threading
 
 import pytest
 from tests.connectors.web import Web, reply
 
-from windlass.server.connectors import connect, download, secret_settings
+from windlass.server.connectors import connect, download, secret_settings, secrets_of
 from windlass.server.errors import ConfigurationError, SourceUnavailable, SourceUnreadable
 from windlass.server.model.source import Kind
 
@@ -201,6 +204,68 @@ def test_a_file_without_end_is_refused(web, monkeypatch):
         read(source(web))
 
 
+def dripping(web, first, again):
+    """Send the first bytes, and then the others, over and over, until nobody takes them."""
+
+    def answer(handler):
+        handler.wfile.write(first)
+        while not web.is_over.wait(0.02):
+            handler.wfile.write(again)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"a"),
+    ],
+    ids=["headers", "interim answers", "chunk extensions", "body"],
+)
+def test_a_server_that_is_slow_without_end_is_left(web, monkeypatch, first, again):
+    monkeypatch.setattr(download, "_TIME_AT_MOST_S", 0.3)
+    web.answer = dripping(web, first, again)
+
+    with pytest.raises(SourceUnavailable, match="took longer than"):
+        read(source(web))
+
+
+class LeavingError(Exception):
+    """Whoever looks has seen enough."""
+
+
+@pytest.mark.parametrize(
+    "first", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nabc"], ids=["silent", "body"]
+)
+def test_whoever_looks_hears_how_far_it_is_and_can_leave(web, first):
+    heard = []
+    web.answer = lambda handler: (handler.wfile.write(first), web.is_over.wait(30))
+
+    def look(done):
+        heard.append(done)
+        if done == f"Downloaded {first[-3:].count(b'c') * 3} bytes":
+            raise LeavingError
+
+    with pytest.raises(LeavingError):
+        list(source(web).accounts(None, look).rows)
+
+    assert heard
+    assert "download" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_full_disk_is_told_with_its_folder(web, monkeypatch):
+    monkeypatch.setattr(download.tempfile, "TemporaryFile", lambda **options: io.FileIO("/dev/full", "w+"))
+    web.answer = lambda handler: reply(handler, 200, PEOPLE)
+
+    with pytest.raises(
+        SourceUnavailable, match=rf"21 bytes or more, and {tempfile.gettempdir()} has room for \d+ \(No sp"
+    ):
+        read(source(web))
+
+
 def test_the_query_of_a_url_is_not_told(web):
     web.answer = echoing(404)
 
@@ -219,6 +284,8 @@ URL = {"url": "https://hr.example/people.csv"}
         ({"url": "ftp://hr.example/x"}, "url is no URL"),
         ({"url": "people.csv"}, "url is no URL"),
         ({"url": f"http://[{SECRET}"}, "url is no URL"),
+        ({"url": "http://[::1]evil.example/"}, "url is no URL"),
+        ({"url": "http://[::1]evil.example/", "token": SECRET}, "url is no URL"),
         ({"url": f"https://ada:{SECRET}@hr.example/"}, "url holds credentials"),
         ({"url": "http://hr.example/x", "token": SECRET}, "would send token to hr.example.*https"),
         ({"entitlement_url": "http://hr.example/x", "token": SECRET}, "entitlement_url would send"),
@@ -245,5 +312,13 @@ def test_credentials_may_go_to_this_machine_in_the_clear():
 
 
 def test_each_connector_says_what_is_secret():
-    assert secret_settings("delimited") == {"password", "token"}
+    settings = {
+        "id_column": "id",
+        "password": SECRET,
+        "url": f"https://h/x?sig={SECRET}",
+        "entitlement_url": "https://h/?v=1",
+    }
+
+    assert secret_settings("delimited") == {"password", "token", "url", "entitlement_url"}
     assert secret_settings("unix") == frozenset()
+    assert secrets_of("delimited", settings) == {"password": SECRET, "url": f"sig={SECRET}"}

@@ -137,8 +137,11 @@ async def test_rotating_is_noted_without_the_key(windlass, application):
     rows = await application.database.fetch("SELECT * FROM audit WHERE action = 'key.rotated' ORDER BY id")
 
     assert [row["subject_id"] for row in rows] == [each["id"] for each in made]
-    assert [row["after"] for row in rows] == [{"refusesOlder": False}, {"refusesOlder": True}]
-    assert [row["before"] for row in rows] == [{"keys": [old[0]["id"]]}, {"keys": [old[0]["id"], made[0]["id"]]}]
+    first, second, third = old[0]["id"], made[0]["id"], made[1]["id"]
+    assert [row["before"] for row in rows] == [{"keys": [first]}, {"keys": [first, second]}]
+    assert [row["after"] for row in rows] == [
+        {"keys": [first, second], "refusesOlder": False}, {"keys": [third], "refusesOlder": True},
+    ]  # fmt: skip
 
 
 def test_nothing_of_a_key_but_its_id_is_shown(windlass):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -92,6 +93,29 @@ def test_planted_secrets_are_found_nowhere(working):
             assert planted not in text, place
     assert "Traceback" in log
     assert "***" in log
+
+
+def test_a_path_without_end_keeps_nobody_else_waiting(installation):
+    path = "/" + "a-" * 8000
+    with (
+        httpx2.Client(base_url=installation.url, timeout=60) as stranger,
+        httpx2.Client(base_url=installation.url, timeout=60) as bystander,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        bystander.get("/oauth/info")
+        long_one = pool.submit(lambda: [stranger.get(path).status_code for _ in range(3)])
+        began, answered = time.monotonic(), 0
+        while not long_one.done():
+            bystander.get("/oauth/info")
+            answered += 1
+        took_s = time.monotonic() - began
+
+    assert set(long_one.result()) == {404}
+    assert answered > 0
+    assert took_s < 8
+    line = next(line for line in installation.log.read_text().splitlines() if "/a-a-a-" in line)
+    assert "… (" in line
+    assert len(line) < 500
 
 
 def wait_for(line: str, log: Path) -> None:

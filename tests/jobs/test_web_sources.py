@@ -1,7 +1,9 @@
 """Aggregating a file from a web server: what passes, what does not, and that a job's secrets stay in the job."""
 
+import msgspec
 import pytest
 from tests.connectors.web import Web, reply
+from tests.store.examples import until
 
 from windlass.server.engine import attempts, process
 from windlass.server.model.source import Source
@@ -86,6 +88,52 @@ async def test_a_node_that_cannot_open_the_secrets_leaves_the_task_to_another(ag
 
     assert status["completionStatus"] == "TEMPERROR"
     assert "cannot be opened with this node's key file" in texts(status)[0]
+
+
+async def test_a_download_is_cancelled_in_its_middle_and_tells_how_far_it_is(aggregate, application, web):
+    def answer(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nid\n1\n")
+        web.is_over.wait(60)
+
+    async def is_under_way():
+        status = msgspec.json.decode((await application.task_store.get(task.id)).document)
+        return "Downloaded 5 bytes" in str(status["progress"])
+
+    web.answer = answer
+    task = await aggregate.launch(await aggregate.source(url=f"{web.url}/people"))
+    await until(is_under_way, timeout_s=30)
+    await application.tasks.cancel(task.id)
+
+    assert (await aggregate.ended(task))["completionStatus"] == "TERMINATED"
+
+
+async def test_the_query_of_a_url_stays_out_of_messages(aggregate, web):
+    web.answer = lambda handler: reply(handler, 404, handler.path.encode())
+    source = await aggregate.source(url=f"{web.url}/people?sig={TOKEN}")
+
+    status = await aggregate.accounts(source)
+
+    assert web.asked == [(f"/people?sig={TOKEN}", None)]
+    assert "404 Not Found" in texts(status)[0]
+    assert TOKEN not in str(status)
+
+
+@pytest.mark.parametrize(("settings", "told"), [
+    ({"password": "ada"}, "What happened cannot be told: a secret of the source is too short"),
+    ({"password": ""}, "may not enter with sig=abcdef"),
+    ({"url": "https://h/x?sig=abcdef"}, "may not enter with ***"),
+    ({"password": "abcd", "token": "sig=abcdef"}, "may not enter with ***"),
+])  # fmt: skip
+def test_a_secret_leaves_a_text_whole_or_the_text_is_left_out(settings, told):
+    source = Source(id="0" * 32, name="HR", connector="delimited", created=None, modified=None, settings=settings)
+    spec = process.JobSpec(
+        job="nowhere:nothing", database_url="", task_id="0" * 32, epoch=1, source=source, arguments={}, checkpoint=None
+    )
+
+    hidden = process._hidden("ada may not enter with sig=abcdef", spec)
+
+    assert told in hidden
+    assert ("ada" in hidden) is (settings.get("password") != "ada")
 
 
 @pytest.mark.parametrize("error", [RuntimeError, process.SourceUnreadable, process.SourceUnavailable])

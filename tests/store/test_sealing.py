@@ -95,6 +95,8 @@ async def test_settings_are_changed_added_and_taken_away(application, source):
         ({}, ("password",), "has no setting 'password' to take away"),
         ({}, ("id_column",), "needs the setting id_column"),
         ({"token": "***"}, (), "give the secret itself"),
+        ({"url": "https://hr.example/people.csv?***"}, (), "url holds .*give the secret itself"),
+        ({"token": "abc"}, (), "token has fewer than 4 characters"),
     ],
 )
 async def test_a_change_that_cannot_be_right_changes_nothing(application, source, given, unset, words):
@@ -103,6 +105,37 @@ async def test_a_change_that_cannot_be_right_changes_nothing(application, source
     with pytest.raises(ConfigurationError, match=words):
         await application.sources.update(source.id, given, unset)
 
+    assert await rows(application, "source") == before
+    assert await trail(application, "source.changed") == []
+
+
+async def test_the_query_of_a_url_is_a_secret_that_is_sealed_and_shown_nowhere(application):
+    signed = {"id_column": "id", "url": f"{WEB['url']}?sig={TOKEN}", "entitlement_url": "https://hr.example/x?v=1"}
+    hidden = signed | {"url": f"{WEB['url']}?***"}
+
+    made = await application.sources.create("HR", "delimited", signed)
+    changed = await application.sources.update(made.id, {"name_column": "name"})
+    moved = await application.sources.update(made.id, {"url": f"{WEB['url']}?sig={PASSWORD}"})
+
+    (row,) = await rows(application, "source")
+    assert made.settings == hidden
+    assert changed.settings == moved.settings == row["settings"] == hidden | {"name_column": "name"}
+    assert (await application.sources.opened(made.id)).settings == signed | {
+        "name_column": "name", "url": f"{WEB['url']}?sig={PASSWORD}",
+    }  # fmt: skip
+    assert [after.get("newSecrets") for _, _, after in await trail(application, "source.changed")] == [None, ["url"]]
+    noted = str(await rows(application, "audit"))
+    for secret in (TOKEN, PASSWORD):
+        assert secret not in noted
+        assert secret.encode() not in row["sealed"]
+
+
+async def test_a_change_to_what_is_so_already_is_none(application, source):
+    before = await rows(application, "source")
+
+    same = await application.sources.update(source.id, {"token": TOKEN, "id_column": "id"})
+
+    assert same == source
     assert await rows(application, "source") == before
     assert await trail(application, "source.changed") == []
 

@@ -1,7 +1,7 @@
 """`windlass audit`: who changed what. The server is imported when it is called."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,13 +140,29 @@ def _change(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -
     if before is None or after is None:
         return ", ".join(f"{name}: {_short(value)}" for name, value in (after or before or {}).items())
     # How a task ended comes first, for a narrow terminal shows no more.
-    names = sorted(dict.fromkeys([*before, *after]), key=lambda name: name != "completionStatus")
-    return ", ".join(f"{name}: {_short(before.get(name))} → {_short(after.get(name))}" for name in names)
+    pairs = sorted(_differing(before, after), key=lambda pair: pair[0] != "completionStatus")
+    return ", ".join(f"{name}: {_short(old)} → {_short(new)}" for name, old, new in pairs)
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """What is not the same in both, as `name`, or `name.member` of an object: what it was and what it is."""
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, dict) and isinstance(new, dict) and not _is_named(old):
+            yield from ((f"{name}.{member}", *values) for member, *values in _differing(old, new))
+        elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and old != new:
+            yield name, json.dumps(old, ensure_ascii=False), json.dumps(new, ensure_ascii=False)
+        elif old != new:
+            yield name, old, new
 
 
 def _short(value: object) -> str:
     if isinstance(value, list):
         return f"[{len(value)}]"
-    if isinstance(value, dict) and {"id", "name"} <= value.keys():
+    if isinstance(value, dict) and _is_named(value):
         value = value["name"]
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_named(value: Mapping[str, Any]) -> bool:
+    return {"id", "name"} <= value.keys()

@@ -32,11 +32,12 @@ class GivenSettings:
 
     def check(self, connector: str) -> None:
         """Refuse a secret that the connector does not have; warn of one that the list of processes shows."""
-        from windlass.server.connectors import secret_settings
+        from windlass.server.connectors import secret_settings, secrets_of
 
         secret = secret_settings(connector)
+        shown = secrets_of(connector, dict(self._pairs()))
         for name in self.names():
-            if name in secret and name in dict(self._pairs()):
+            if name in shown:
                 click.echo(
                     f"Warning: the {name} in --setting can be read by every user of this machine, in the list of "
                     f"processes. Use --secret {name} or --secret-file {name}=FILE instead.",

@@ -28,6 +28,7 @@ from windlass.server.errors import (
     TokenRejected,
     TooManyRequests,
 )
+from windlass.server.redaction import excerpt
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ KINDS = {
     500: ("500.0 Internal Fault", "An internal fault occurred."),
     503: ("503.0 Service Unavailable", "The server is temporarily unable to handle the request."),
 }
+_PATH_CHARACTERS = 200
 _TOO_MANY_REQUESTS = b'{"message":" Rate Limit Exceeded "}'
 BAD_SYNTAX = ("400.0 Bad Request Syntax", "The request could not be parsed.")
 
@@ -171,7 +173,8 @@ def _on_fault(request: Request, error: Exception) -> Response:
 def _told(request: Request) -> str:
     """The request as the log has it: on one line, with the id that its answer bears, and where it came from."""
     client = quote(request.client.host, safe=":") if request.client else "-"
-    return f"{request.method} {quote(request.scope['path'])} ({request.scope['windlass.request_id']}) from {client}"
+    path = excerpt(quote(request.scope["path"]), _PATH_CHARACTERS)
+    return f"{request.method} {path} ({request.scope['windlass.request_id']}) from {client}"
 
 
 _ANSWERS: Mapping[type[BaseException], Callable[[Request, Any], Response]] = {

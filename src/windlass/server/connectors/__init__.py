@@ -13,12 +13,16 @@ from windlass.server.errors import ConfigurationError
 
 
 class _Entry(NamedTuple):
-    """A connector, and the names of the settings it must and may be given; `secret` are some of these."""
+    """A connector, and the names of the settings it must and may be given.
+
+    secret, signed: some of these; all of it is secret, or it is a URL whose query is.
+    """
 
     build: Callable[[Mapping[str, str]], Connector]
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     secret: frozenset[str] = frozenset()
+    signed: frozenset[str] = frozenset()
 
 
 _REGISTRY: Mapping[str, _Entry] = {
@@ -41,9 +45,13 @@ _REGISTRY: Mapping[str, _Entry] = {
             "encoding",
         ),
         secret=frozenset({"password", "token"}),
+        signed=frozenset({"url", "entitlement_url"}),
     ),
     "unix": _Entry(lambda settings: Unix()),
 }
+
+SECRET_CHARACTERS_AT_LEAST = 4
+"""What is shorter stands in texts by chance; it could not be taken out of them unseen, and a query is no secret."""
 
 CONNECTORS = tuple(_REGISTRY)
 """The names `connect` knows."""
@@ -68,8 +76,20 @@ def connect(connector: str, settings: Mapping[str, str]) -> Connector:
 
 
 def secret_settings(connector: str) -> frozenset[str]:
-    """The settings of a connector that nobody but itself may read. Raises ConfigurationError: no such connector."""
-    return _entry(connector).secret
+    """The settings of a connector that are or may hold a secret. Raises ConfigurationError: no such connector."""
+    entry = _entry(connector)
+    return entry.secret | entry.signed
+
+
+def secrets_of(connector: str, settings: Mapping[str, str]) -> Mapping[str, str]:
+    """What nobody but the connector may read, by setting: the end of its value, which may be all of it.
+
+    Raises ConfigurationError: no such connector.
+    """
+    entry = _entry(connector)
+    secret = {name: settings[name] for name in entry.secret & settings.keys()}
+    queries = {name: settings[name].partition("?")[2] for name in entry.signed & settings.keys()}
+    return secret | {name: query for name, query in queries.items() if len(query) >= SECRET_CHARACTERS_AT_LEAST}
 
 
 def _entry(connector: str) -> _Entry:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from windlass.server.connectors.download import Place, credentials_of, place_of
 from windlass.server.connectors.lines import is_text_encoding
-from windlass.server.connectors.reading import Reading, Record, Skipped
+from windlass.server.connectors.reading import Look, Reading, Record, Skipped, unseen
 from windlass.server.connectors.table import Dialect, Keys, Table
 from windlass.server.errors import ConfigurationError, SourceUnreadable
 from windlass.server.model.source import Kind
@@ -61,29 +61,29 @@ class Delimited:
         """Whether neither a path nor a URL is set for this kind."""
         return kind not in self._places
 
-    def accounts(self, upload: BinaryIO | None) -> Reading:
+    def accounts(self, upload: BinaryIO | None, look: Look = unseen) -> Reading:
         """Read the accounts from the upload, else from the setting `path` or `url`."""
-        return self._read(Kind.ACCOUNT, upload)
+        return self._read(Kind.ACCOUNT, upload, look)
 
-    def entitlements(self, upload: BinaryIO | None) -> Reading:
+    def entitlements(self, upload: BinaryIO | None, look: Look = unseen) -> Reading:
         """Read the entitlements from the upload, else from the setting `entitlement_path` or `entitlement_url`."""
-        return self._read(Kind.ENTITLEMENT, upload)
+        return self._read(Kind.ENTITLEMENT, upload, look)
 
-    def test(self) -> str:
+    def test(self, look: Look = unseen) -> str:
         """Read the header of each file that has a place of its own."""
-        found = [self._describe(kind, place) for kind, place in self._places.items()]
+        found = [self._describe(kind, place, look) for kind, place in self._places.items()]
         return "; ".join(found) or "each launch brings its own file"
 
-    def _describe(self, kind: Kind, place: Path | Place) -> str:
+    def _describe(self, kind: Kind, place: Path | Place, look: Look) -> str:
         if isinstance(place, Path):
             return Table(place, self._dialect, self._keys[kind]).describe()
-        with place.fetched() as file:
+        with place.fetched(look) as file:
             return Table(file, self._dialect, self._keys[kind], str(place)).describe()
 
-    def _read(self, kind: Kind, upload: BinaryIO | None) -> Reading:
+    def _read(self, kind: Kind, upload: BinaryIO | None, look: Look) -> Reading:
         place = self._places.get(kind) if upload is None else None
         if isinstance(place, Place):
-            return self._download(place, kind)
+            return self._download(place, kind, look)
         source = upload if upload is not None else place
         if source is None:
             prefix = _PREFIXES[kind]
@@ -94,12 +94,12 @@ class Delimited:
         table = Table(source, self._dialect, self._keys[kind])
         return Reading(table.rows(), table.fraction)
 
-    def _download(self, place: Place, kind: Kind) -> Reading:
+    def _download(self, place: Place, kind: Kind, look: Look) -> Reading:
         table: Table | None = None
 
         def rows() -> Iterator[Record | Skipped]:
             nonlocal table
-            with place.fetched() as file:
+            with place.fetched(look) as file:
                 table = Table(file, self._dialect, self._keys[kind], str(place))
                 yield from table.rows()
 

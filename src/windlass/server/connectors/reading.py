@@ -50,6 +50,14 @@ class Reading:
     fraction: Callable[[], float | None]
 
 
+Look = Callable[[str], None]
+"""Is told what is being done, many times a second where that takes long; what it raises ends that."""
+
+
+def unseen(done: str) -> None:
+    """A Look for nobody."""
+
+
 class Connector(Protocol):
     """A source outside. Each method raises SourceUnreadable where the source as a whole cannot be read."""
 
@@ -60,11 +68,11 @@ class Connector(Protocol):
     def needs_upload(self, kind: Kind) -> bool:
         """Whether a launch has to bring a file, because the source has no place of its own to read."""
 
-    def accounts(self, upload: BinaryIO | None) -> Reading:
+    def accounts(self, upload: BinaryIO | None, look: Look = unseen) -> Reading:
         """Read every account; `upload` is the file the launch brought, at its start."""
 
-    def entitlements(self, upload: BinaryIO | None) -> Reading:
+    def entitlements(self, upload: BinaryIO | None, look: Look = unseen) -> Reading:
         """Read every entitlement; `upload` as for accounts."""
 
-    def test(self) -> str:
+    def test(self, look: Look = unseen) -> str:
         """Try to reach the source and say in one sentence what was found there."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from windlass.server.connectors.lines import is_decoded
-from windlass.server.connectors.reading import Reading, Record, Skipped
+from windlass.server.connectors.reading import Look, Reading, Record, Skipped, unseen
 from windlass.server.errors import SourceUnreadable
 from windlass.server.model.source import Kind
 
@@ -29,7 +29,7 @@ class Unix:
         """Never: the machine is always there."""
         return False
 
-    def accounts(self, upload: BinaryIO | None) -> Reading:
+    def accounts(self, upload: BinaryIO | None, look: Look = unseen) -> Reading:
         """Read every user; displayName is the first part of gecos, groups are names, sorted."""
         users, groups = _listed(upload)
         groups_of: dict[str, list[str]] = {}
@@ -53,7 +53,7 @@ class Unix:
         )
         return _reading(found, len(users))
 
-    def entitlements(self, upload: BinaryIO | None) -> Reading:
+    def entitlements(self, upload: BinaryIO | None, look: Look = unseen) -> Reading:
         """Read every group; members are names, sorted, and include those who have it as primary group."""
         users, groups = _listed(upload)
         members = _members(users, groups)
@@ -63,7 +63,7 @@ class Unix:
         )
         return _reading(found, len(groups))
 
-    def test(self) -> str:
+    def test(self, look: Look = unseen) -> str:
         """Count what is there."""
         users, groups = _listed(None)
         return f"{len(users)} accounts and {len(groups)} groups"

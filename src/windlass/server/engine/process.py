@@ -22,7 +22,7 @@ from multiprocessing.process import BaseProcess
 import msgspec
 
 from windlass.server import logs
-from windlass.server.connectors import secret_settings
+from windlass.server.connectors import SECRET_CHARACTERS_AT_LEAST, secrets_of
 from windlass.server.errors import DatabaseUnavailable, Fenced, SourceUnavailable, SourceUnreadable
 from windlass.server.model.source import Source
 from windlass.server.model.task import CANCELLED, CompletionStatus, Message, MessageType, Outcome
@@ -243,10 +243,15 @@ async def _run(pipe: Pipe, spec: JobSpec) -> Outcome | None:
 
 
 def _hidden(text: str, spec: JobSpec) -> str:
-    """The text without the secrets of the job's source, however they got into it."""
-    if spec.source is not None:
-        for name in secret_settings(spec.source.connector) & spec.source.settings.keys():
-            text = text.replace(spec.source.settings[name] or HIDDEN, HIDDEN)
+    """The text without the secrets of the job's source, however they got into it.
+
+    Nothing of it where one is so short that what is missing would tell it.
+    """
+    secrets = secrets_of(spec.source.connector, spec.source.settings).values() if spec.source else ()
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):  # One may hold another.
+        if len(secret) < SECRET_CHARACTERS_AT_LEAST:
+            return "What happened cannot be told: a secret of the source is too short to be left out of a text."
+        text = text.replace(secret, HIDDEN)
     return text
 
 

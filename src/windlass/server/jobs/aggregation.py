@@ -74,7 +74,8 @@ async def aggregate(job: JobContext, kind: Kind, *, rewrite_all: bool = False) -
         job.report("Opening the source", 0)
         upload = file if await uploads.copy_to(job.connection, job.task_id, file) else None
         file.seek(0)
-        reading = connector.accounts(upload) if kind is Kind.ACCOUNT else connector.entitlements(upload)
+        read = connector.accounts if kind is Kind.ACCOUNT else connector.entitlements
+        reading = read(upload, lambda done: job.report(done, 0))
         await _stage(job, reading, staging, tally)
     repeated, examples = await staging.drop_repeated(at_most=MESSAGES_AT_MOST)
     tally.ignored += repeated

@@ -16,7 +16,7 @@ from windlass.server.jobs.context import JobContext
 from windlass.server.language import strict_json
 from windlass.server.model.call import Call
 from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome, ReturnDetail
-from windlass.server.redaction import redacted, redacted_values
+from windlass.server.redaction import excerpt, redacted_values
 
 _CONNECT_TIMEOUT_S = 10
 _ANSWER_BYTES_AT_MOST = 64 << 10
@@ -48,9 +48,8 @@ async def run(job: JobContext) -> Outcome:
     except (httpx2.TimeoutException, TimeoutError):
         return _passing(f"{call.service} did not answer {call.method} {call.path} in time.")
     except httpx2.TransportError as error:
-        return _passing(
-            f"The call of {call.service} failed: {redacted(str(error)).rstrip('.') or type(error).__name__}."
-        )
+        why = excerpt(str(error), _EXCERPT_CHARACTERS).rstrip(".") or type(error).__name__
+        return _passing(f"The call of {call.service} failed: {why}.")
     finally:
         calling.cancel()
 
@@ -97,8 +96,8 @@ def _outcome(call: Call, answer: _Answer) -> Outcome:
         return Outcome(status=CompletionStatus.SUCCESS, attributes=attributes, returns=tuple(returns))
     if httpx2.codes.is_redirect(answer.status):
         said += "; redirects are not followed"
-    elif excerpt := _excerpt(answer):
-        said += f": {excerpt}"
+    elif beginning := _beginning(answer):
+        said += f": {beginning}"
     message = Message(MessageType.ERROR, "call_refused", f"{said.rstrip('.')}.")
     return Outcome(status=CompletionStatus.ERROR, attributes=attributes, returns=tuple(returns), messages=(message,))
 
@@ -127,10 +126,9 @@ def _object(answer: _Answer) -> dict[str, object] | None:
     return hidden
 
 
-def _excerpt(answer: _Answer) -> str:
+def _beginning(answer: _Answer) -> str:
     """The beginning of the answer on one line; empty where it was not written for people."""
     if answer.content_type not in ("text/plain", "application/json", "application/problem+json"):
         return ""
     text = " ".join(answer.body.decode(errors="replace").split())
-    text = redacted("".join(character for character in text if character.isprintable()))
-    return text if len(text) <= _EXCERPT_CHARACTERS else f"{text[:_EXCERPT_CHARACTERS]}…"
+    return excerpt("".join(character for character in text if character.isprintable()), _EXCERPT_CHARACTERS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from windlass.server.connectors import secret_settings
+from windlass.server.connectors import SECRET_CHARACTERS_AT_LEAST, secret_settings, secrets_of
 from windlass.server.errors import ConfigurationError
 from windlass.server.model.source import Source
 from windlass.server.redaction import HIDDEN
@@ -40,14 +40,24 @@ class Sealing:
 
         Raises ConfigurationError for a secret that cannot be one.
         """
-        secret = {name: source.settings[name] for name in secret_settings(source.connector) & source.settings.keys()}
+        for name in secret_settings(source.connector) & source.settings.keys():
+            if source.settings[name] == HIDDEN or source.settings[name].endswith(f"?{HIDDEN}"):
+                raise ConfigurationError(f"The setting {name} holds {HIDDEN}, as it is shown; give the secret itself.")
+        secret = secrets_of(source.connector, source.settings)
         for name, value in secret.items():
-            if value == HIDDEN:
-                raise ConfigurationError(f"The setting {name} is {HIDDEN}, as it is shown; give the secret itself.")
+            if 0 < len(value) < SECRET_CHARACTERS_AT_LEAST:
+                raise ConfigurationError(
+                    f"The setting {name} has fewer than {SECRET_CHARACTERS_AT_LEAST} characters, and no message could "
+                    "be kept free of it; choose a longer one."
+                )
         if not secret:
             return source, None
-        hidden = {name: HIDDEN if name in secret else value for name, value in source.settings.items()}
-        return msgspec.structs.replace(source, settings=hidden), cipher.seal(msgspec.json.encode(secret), source.id)
+        hidden = {
+            name: value.removesuffix(secret[name]) + HIDDEN if name in secret else value
+            for name, value in source.settings.items()
+        }
+        whole = msgspec.json.encode({name: source.settings[name] for name in secret})
+        return msgspec.structs.replace(source, settings=hidden), cipher.seal(whole, source.id)
 
     def opened(self, stored: SealedSource) -> Source:
         """The source with its secrets in the clear. Raises ConfigurationError where this node's key is another."""

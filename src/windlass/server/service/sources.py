@@ -1,10 +1,12 @@
 """Registering sources: what is wrong with one is said here, before anything is launched."""
 
+import asyncio
+import threading
 from collections.abc import Collection, Mapping
 
 import msgspec
 
-from windlass.server.connectors import connect, secret_settings
+from windlass.server.connectors import connect, secrets_of
 from windlass.server.errors import ConfigurationError
 from windlass.server.model.source import Source
 from windlass.server.model.task import new_id, now
@@ -48,6 +50,7 @@ class Sources:
     async def update(self, source_id: str, settings: Mapping[str, str], unset: Collection[str] = ()) -> Source:
         """Change settings of a source, secret ones too, and take away those in `unset`.
 
+        A source that is as it is to be is not touched.
         Raises NotFound; ConfigurationError for settings that are wrong together, and for one to unset that is not set.
         """
         async with self._database.transaction() as connection:
@@ -63,9 +66,11 @@ class Sources:
             kept = {name: value for name, value in opened.settings.items() if name not in unset}
             changed = msgspec.structs.replace(opened, settings=kept | dict(settings), modified=now())
             connect(changed.connector, changed.settings)
+            if changed.settings == opened.settings:
+                return before
             after, sealed = self._sealing.sealed(cipher, changed)
             await self._store.update(connection, after, sealed)
-            fresh = sorted(secret_settings(after.connector) & settings.keys())
+            fresh = sorted(secrets_of(after.connector, changed.settings).keys() & settings.keys())
             await audit.note(
                 connection,
                 "source.changed",
@@ -102,7 +107,17 @@ class Sources:
     async def test(self, source_id: str) -> str:
         """Try to reach the source; what was found there. Raises NotFound, SourceUnreadable."""
         source = await self.opened(source_id)
-        return connect(source.connector, source.settings).test()
+        connector = connect(source.connector, source.settings)
+        is_over = threading.Event()
+
+        def look(done: str) -> None:
+            if is_over.is_set():
+                raise InterruptedError("Nobody waits for it any more.")
+
+        try:
+            return await asyncio.to_thread(connector.test, look)
+        finally:
+            is_over.set()
 
 
 def _shown(source: Source) -> dict[str, object]:

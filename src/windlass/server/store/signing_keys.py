@@ -77,8 +77,13 @@ class SigningKeyStore:
                 sealed,
                 float(publish_s),
             )
+            kept = [] if refuse_older else older
             await audit.note(
-                connection, "key.rotated", kid, before={"keys": older}, after={"refusesOlder": refuse_older}
+                connection,
+                "key.rotated",
+                kid,
+                before={"keys": older},
+                after={"keys": [*kept, kid], "refusesOlder": refuse_older},
             )
 
 
