@@ -142,7 +142,10 @@ def test_a_test_of_a_silent_server_ends_with_a_signal(windlass, environment, num
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
             assert is_asked.wait(30)
             process.send_signal(number)
-            _, said = process.communicate(timeout=20)
+            try:
+                _, said = process.communicate(timeout=20)
+            finally:
+                process.kill()
 
     assert (process.returncode, "Traceback" in said) == (status, False), said
 
