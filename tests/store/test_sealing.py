@@ -258,7 +258,9 @@ async def test_the_first_keys_are_noted_by_who_makes_them_and_no_others(settings
 
             made = await first.database.fetch("SELECT subject_id FROM audit WHERE action = 'key.created'")
 
-            assert sorted(row["subject_id"] for row in made) == sorted(["installation", "client secret", "tenant", "source", signing.kid])
+            assert sorted(row["subject_id"] for row in made) == sorted(
+                ["installation", "client secret", "tenant", "source", signing.kid]
+            )
 
 
 @pytest.mark.parametrize("change", [{"token": PASSWORD}, {"token": PASSWORD, "id_column": "number"}])
