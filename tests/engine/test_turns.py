@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests.engine import jobs
-from tests.store.examples import insert, row_of, task_of, until
+from tests.store.examples import insert, message, row_of, task_of, until
 
 from windlass.server.engine import turns
 from windlass.server.engine.attempts import Attempts
@@ -267,7 +267,7 @@ async def test_one_that_is_cancelled_while_it_waits_but_not_ended_is_ended_by_th
     monkeypatch.setattr("windlass.server.engine.sweeper.WAITING_INTERVAL_S", 0.05)
     await aggregate()
     second = await aggregate()
-    await application.lease_store.request_cancel(second)
+    await application.lease_store.request_cancel(second, message())
     attempts = Attempts(application.database, application.task_store, application.lease_store, application.changes)
     sweeping = asyncio.create_task(Sweeper(application.database, application.lease_store, attempts).run())
 

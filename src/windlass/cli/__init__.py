@@ -31,7 +31,7 @@ _COMMANDS = {
     "key": ("windlass.cli.keys:key", "See and change the keys that sign tokens and seal secrets."),
     "source": ("windlass.cli.sources:source", "Register sources and aggregate them."),
     "schedule": ("windlass.cli.schedules:schedule", "Launch tasks at set times."),
-    "nodes": ("windlass.cli.nodes:nodes", "List the processes that work on the database."),
+    "nodes": ("windlass.cli.nodes:nodes", "List the processes that serve the API or run tasks, on all machines."),
     "audit": ("windlass.cli.audit:audit", "See who changed what."),
     "sample": ("windlass.cli.sample:sample", "Fill the store with plausible tasks of the last 80 days."),
     "completion": ("windlass.cli.completion:completion", "Print what makes a shell complete the commands."),
