@@ -14,7 +14,7 @@ unexport PYTHONHOME PYTHONPATH
 export PYTHON
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help demo test check format fuzz chaos bench lock clean
+.PHONY: help demo test coverage check format fuzz chaos bench lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 14
@@ -24,6 +24,10 @@ demo: ## Set everything up and run the demo (DEMO_ARGS=--once: end after it)
 	@exec .venv/bin/windlass demo $(DEMO_ARGS)
 
 test: check ## Set everything up, run the checks and every test
+	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS)
+
+coverage: ## Every test, and which branches they leave out; it takes twice as long
+	@sh scripts/setup test
 	@.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS) --cov
 
 check: ## Formatting, lint, types and layers

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -52,8 +52,8 @@ async def run_through_store(application: Application, folder: str, count: int) -
     database = application.database
     await database.write("TRUNCATE effect")
     await submit(application, count)
-    with _workers("bench.engine.store_worker", str(_SLOTS), url=database.url, folder=folder):
-        await _end_of(application)
+    with _workers("bench.engine.store_worker", str(_SLOTS), url=database.url, folder=folder) as processes:
+        await _end_of(application, processes)
     (row,) = await database.fetch("SELECT count(*) AS effects, count(DISTINCT task_id) AS tasks FROM effect")
     assert (row["effects"], row["tasks"]) == (count, count)
     return await _time_of(application, count)
@@ -66,8 +66,8 @@ async def _run_jobs(application: Application, folder: str, count: int) -> float:
         sources.append(await application.sources.create(f"laptop {number}", "unix", {}))
     for source in sources:
         await application.launches.load_accounts(source.id, "bench", None, rewrite_all=False)
-    with _workers("windlass", "worker", "--slots", "2", url=application.database.url, folder=folder):
-        await _end_of(application)
+    with _workers("windlass", "worker", "--slots", "2", url=application.database.url, folder=folder) as processes:
+        await _end_of(application, processes)
     return await _time_of(application, count)
 
 
@@ -86,7 +86,7 @@ async def submit(application: Application, count: int) -> None:
 
 
 @contextmanager
-def _workers(*command: str, url: str, folder: str) -> Iterator[None]:
+def _workers(*command: str, url: str, folder: str) -> Iterator[list[subprocess.Popen[bytes]]]:
     environment = os.environ | {
         "WINDLASS_DATABASE_URL": url,
         "WINDLASS_DATA_DIR": folder,
@@ -99,7 +99,7 @@ def _workers(*command: str, url: str, folder: str) -> Iterator[None]:
         for _ in range(WORKERS)
     ]
     try:
-        yield
+        yield processes
     finally:
         for process in processes:
             process.terminate()
@@ -107,10 +107,11 @@ def _workers(*command: str, url: str, folder: str) -> Iterator[None]:
             process.communicate(timeout=60)
 
 
-async def _end_of(application: Application) -> None:
+async def _end_of(application: Application, workers: Sequence[subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + _LIMIT_S
     while await application.database.fetch_value("SELECT count(*) FROM task WHERE completion_status IS NULL"):
         assert time.monotonic() < deadline, "the tasks do not end"
+        assert [worker.returncode for worker in workers if worker.poll() is not None] == [], "a worker has ended"
         await asyncio.sleep(0.1)
 
 

@@ -9,11 +9,10 @@ import sys
 from uuid import UUID
 
 from windlass.server import app
-from windlass.server.api.wire import TaskDocuments
 from windlass.server.config import Settings
 from windlass.server.engine import queue
 from windlass.server.model.task import CompletionStatus, ended, now
-from windlass.server.store.leases import Lease, LeaseStore, SignOfLife
+from windlass.server.store.leases import Lease, SignOfLife
 
 EFFECT = "CREATE TABLE IF NOT EXISTS effect (task_id uuid NOT NULL)"
 _NOTE = "INSERT INTO effect VALUES ($1)"
@@ -22,8 +21,7 @@ _NOTE = "INSERT INTO effect VALUES ($1)"
 async def main(slots: int) -> None:
     """Work until told to stop."""
     async with app.opened(Settings.load(), name="bench worker") as application:
-        database, tasks = application.database, application.task_store
-        leases = LeaseStore(database, TaskDocuments(), application.changes)
+        database, tasks, leases = application.database, application.task_store, application.lease_store
         life = await SignOfLife.show(database.url)
         telling = asyncio.create_task(application.changes.run())
         stop = asyncio.Event()
