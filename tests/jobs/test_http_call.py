@@ -103,7 +103,7 @@ def call(start, aggregate):
 @pytest.fixture
 def impatient(monkeypatch):
     """Attempts follow each other at once."""
-    monkeypatch.setattr(attempts, "_BACKOFF_S", 0)
+    monkeypatch.setattr(attempts, "backoff_s", lambda attempt: 0)
 
 
 def texts(status):

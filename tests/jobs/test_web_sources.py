@@ -13,7 +13,7 @@ TOKEN = "t0ken-of-the-source"
 
 @pytest.fixture
 def web(monkeypatch):
-    monkeypatch.setattr(attempts, "_BACKOFF_S", 0)
+    monkeypatch.setattr(attempts, "backoff_s", lambda attempt: 0)
     with Web() as web:
         yield web
 

@@ -57,9 +57,12 @@ class Sources:
             cipher = await self._sealing.hold_key(connection)
             stored = await self._store.hold(connection, source_id)
             before = stored.source
-            # Where every secret is replaced, those of before are not opened: they may be lost.
-            are_all_replaced = self._sealing.hidden(before) <= {*settings, *unset}
-            opened = before if are_all_replaced else self._sealing.opened(stored)
+            try:
+                opened = self._sealing.opened(stored)
+            except ConfigurationError:
+                if not self._sealing.hidden(before) <= {*settings, *unset}:
+                    raise
+                opened = before  # Every secret is replaced, so that those of before may be lost.
             for name in unset:
                 if name not in opened.settings:
                     raise ConfigurationError(f"The source {before.name!r} has no setting {name!r} to take away.")
