@@ -130,6 +130,18 @@ async def test_the_query_of_a_url_is_a_secret_that_is_sealed_and_shown_nowhere(a
         assert secret.encode() not in row["sealed"]
 
 
+async def test_the_query_of_a_url_that_was_lost_with_the_key_file_is_missed_and_may_be_given_anew(application):
+    signed = {"id_column": "id", "url": f"{WEB['url']}?sig={TOKEN}"}
+    made = await application.sources.create("HR", "delimited", signed)
+    await application.database.write("UPDATE source SET sealed = NULL")  # As it is when the key is lost.
+
+    with pytest.raises(ConfigurationError, match="were lost"):
+        await application.sources.opened(made.id)
+
+    await application.sources.update(made.id, {"url": signed["url"]})
+    assert (await application.sources.opened(made.id)).settings == signed
+
+
 async def test_a_change_to_what_is_so_already_is_none(application, source):
     before = await rows(application, "source")
 

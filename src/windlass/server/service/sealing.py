@@ -41,7 +41,7 @@ class Sealing:
         Raises ConfigurationError for a secret that cannot be one.
         """
         for name in secret_settings(source.connector) & source.settings.keys():
-            if source.settings[name] == HIDDEN or source.settings[name].endswith(f"?{HIDDEN}"):
+            if _is_hidden(source.settings[name]):
                 raise ConfigurationError(f"The setting {name} holds {HIDDEN}, as it is shown; give the secret itself.")
         secret = secrets_of(source.connector, source.settings)
         for name, value in secret.items():
@@ -74,7 +74,7 @@ class Sealing:
     def hidden(self, source: Source) -> frozenset[str]:
         """The names of the source's secrets, as it is stored."""
         secret = secret_settings(source.connector)
-        return frozenset(name for name, value in source.settings.items() if name in secret and value == HIDDEN)
+        return frozenset(name for name, value in source.settings.items() if name in secret and _is_hidden(value))
 
     async def rotate(self) -> int:
         """Seal the secrets of every source under a new key and forget the old one; how many sources that are."""
@@ -118,3 +118,8 @@ class Sealing:
 
     def _secrets(self, cipher: Cipher, source_id: str, sealed: bytes) -> Mapping[str, str]:
         return msgspec.json.decode(cipher.open(sealed, source_id), type=dict[str, str])
+
+
+def _is_hidden(value: str) -> bool:
+    """Whether a setting is shown in place of its secret, or of the query of its URL."""
+    return value == HIDDEN or value.endswith(f"?{HIDDEN}")
