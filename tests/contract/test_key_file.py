@@ -192,3 +192,17 @@ def test_a_key_file_that_is_there_is_not_lost(windlass, application, tmp_path):
     assert refused.returncode == 2
     assert "leave out --lost" in refused.stderr
     assert not (tmp_path / "new").exists()
+
+
+async def test_rotating_keys_seals_the_secrets_of_sources_anew(windlass, application):
+    settings = {"id_column": "id", "url": "https://hr.example/people.csv", "token": "t0ken"}
+    source = await application.sources.create("HR", "delimited", settings)
+    before = await application.database.fetch_value("SELECT sealed FROM source")
+
+    rotated = windlass("key", "rotate")
+
+    assert rotated.returncode == 0, rotated.stderr
+    assert await application.database.fetch_value("SELECT sealed FROM source") != before
+    assert (await application.sources.opened(source.id)).settings == settings
+    resealed = json.loads(windlass("audit", "list", "--action", "key.resealed").stdout)
+    assert resealed["after"] == {"sources": 1}
