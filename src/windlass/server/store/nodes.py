@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from windlass.server.store.database import Database, Row
-from windlass.server.store.tasks_sql import SIGN_OF_LIFE
+from windlass.server.store.tasks_sql import LIVING, SIGN_OF_LIFE
 
 SILENT = timedelta(seconds=15)
 _KEPT = timedelta(days=1)
@@ -21,13 +21,9 @@ ON CONFLICT (number) DO UPDATE SET seen = now(), is_stopping = excluded.is_stopp
 """
 _FORGET = "DELETE FROM node WHERE number = $1"
 _FORGET_VANISHED = "DELETE FROM node WHERE seen < now() - $1::interval"
-_ALL = """
+_ALL = f"""
 SELECT *, now() - seen AS silent_for,
-    number IN (
-        SELECT objid::bigint::integer FROM pg_locks
-        WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2
-          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    ) AS has_session,
+    number IN ({LIVING}) AS has_session,
     (SELECT count(*) FROM task WHERE completion_status IS NULL AND node = number) AS running
 FROM (SELECT number, host, process, kind, version, slots, is_stopping, started, seen FROM node) AS known
 ORDER BY number

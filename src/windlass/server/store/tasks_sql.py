@@ -9,11 +9,12 @@ from windlass.server.store.audit import note_all, note_each
 SIGN_OF_LIFE = 0x57494E44
 """The class of the advisory locks that workers hold, each under its own number, as long as their sessions live."""
 
-_LIVING = """
+LIVING = """
 SELECT objid::bigint::integer FROM pg_locks
 WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+"""The numbers of the workers that are alive; $1 is SIGN_OF_LIFE."""
 
 VISIBLE = "created > now() - $1::interval"
 
@@ -54,7 +55,7 @@ SELECT document, version, epoch, completion_status, execution, node, lease_until
 FROM task WHERE id = $2 AND {VISIBLE}
 """
 
-IS_ALIVE = f"SELECT $2::integer IN ({_LIVING})"
+IS_ALIVE = f"SELECT $2::integer IN ({LIVING})"
 
 REPORT = """
 UPDATE task
@@ -145,7 +146,7 @@ SELECT id FROM asked
 
 # The workers that are gone have nobody else to speak for them.
 STOPS_OWED = f"""
-SELECT id, node FROM task WHERE being_stopped AND (node = $2 OR node NOT IN ({_LIVING})) ORDER BY id LIMIT 100
+SELECT id, node FROM task WHERE being_stopped AND (node = $2 OR node NOT IN ({LIVING})) ORDER BY id LIMIT 100
 """
 
 READ_TO_SETTLE = "SELECT document FROM task WHERE id = $1 AND being_stopped FOR UPDATE"
@@ -159,16 +160,12 @@ SELECT id, epoch, attempts, max_attempts, cancel_requested,
        pg_postmaster_start_time() > lease_until - $2::interval AS is_database_restarted
 FROM task
 WHERE completion_status IS NULL AND execution = 'worker' AND node IS NOT NULL
-  AND (lease_until < now() OR node NOT IN ({_LIVING}))
+  AND (lease_until < now() OR node NOT IN ({LIVING}))
 ORDER BY created
 LIMIT 100
 """
 
-ALIVE = """
-SELECT count(*) FROM pg_locks
-WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
+ALIVE = f"SELECT count(*) FROM ({LIVING}) AS living"
 
 WAITING = """
 SELECT id, epoch, cancel_requested, priority FROM task
