@@ -4,17 +4,15 @@ WINDLASS_CHAOS_ROUNDS=50 makes the full figures.
 """
 
 import asyncio
-import os
 import signal
 import time
 
 import msgspec
-import psutil
 import pytest
 from tests.chaos.rounds import chance, rounds, show
 from tests.engine import jobs
-from tests.engine.conftest import job_process, launch, source
-from tests.engine.test_lost_workers import worker_process
+from tests.engine.conftest import job_process, launch, source, worker_process
+from tests.processes import is_alive, job_processes
 from tests.store.examples import insert, row_of, task_of, until
 
 from windlass.server.errors import Fenced, InvalidRequest
@@ -31,10 +29,6 @@ LATE_WORDS = ("no longer ours", "ended by another", "has not answered for as lon
 @pytest.fixture
 def environment(environment):
     return environment | {"WINDLASS_CANCEL_GRACE_S": str(GRACE_S)}
-
-
-def is_alive(process):
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 async def test_a_job_that_ignores_a_cancel_is_gone_with_its_group_soon_after_the_grace_period(
@@ -87,7 +81,7 @@ async def test_a_frozen_worker_writes_nothing_when_it_wakes(application, worker_
         done = tmp_path / f"done {number}"
         task = await launch(jobs.wait, max_attempts=3, done=str(done))
         await task.running()
-        (frozen,) = (each for each in workers if psutil_jobs(each.pid))
+        (frozen,) = (each for each in workers if job_processes(each.pid))
         job = job_process(frozen.pid)
         said = len(late_words(frozen))
 
@@ -110,12 +104,7 @@ async def _is_taken_over(task):
 
 def late_words(process):
     """What the worker said of tasks that were no longer its own, or of a look that took it past their leases."""
-    text = os.pread(process.log.fileno(), 1 << 24, 0).decode()
-    return [line for line in text.splitlines() if any(words in line for words in LATE_WORDS)]
-
-
-def psutil_jobs(pid):
-    return [each for each in psutil.Process(pid).children() if "spawn_main" in " ".join(each.cmdline())]
+    return [line for line in process.log.read_text().splitlines() if any(words in line for words in LATE_WORDS)]
 
 
 class Race:

@@ -1,12 +1,12 @@
 """Workers that run the jobs of jobs.py, in this process, and tasks for them."""
 
 import asyncio
-from contextlib import suppress
+from functools import partial
 
-import psutil
 import pytest
 from tests.engine import jobs
 from tests.engine.plans import NEVER_MIND, Planner
+from tests.processes import job_processes
 from tests.store.examples import insert, row_of, task_of, until
 from tests.store.shared_database import database_url, module_database_url
 
@@ -32,16 +32,6 @@ class Working:
     @property
     def has_stopped(self):
         return self._running.done()
-
-
-def job_processes(worker_pid=None):
-    """The job processes of the workers in a process, this one by default."""
-    found = []
-    for child in psutil.Process(worker_pid).children():
-        with suppress(psutil.NoSuchProcess):  # A zombie counts as gone, too.
-            if "spawn_main" in " ".join(child.cmdline()):
-                found.append(child)
-    return found
 
 
 @pytest.fixture
@@ -147,6 +137,12 @@ def job_process():
         return found
 
     return find
+
+
+@pytest.fixture
+def worker_process(processes):
+    """Starts worker_process.py, with variables of its environment."""
+    return partial(processes.start, "tests.engine.worker_process")
 
 
 @pytest.fixture

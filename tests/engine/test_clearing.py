@@ -7,7 +7,6 @@ import msgspec
 import psutil
 import pytest
 from tests.engine import jobs
-from tests.engine.test_lost_workers import worker_process
 from tests.store.examples import insert, task_of, until
 
 from windlass.server.engine import stopping
@@ -16,8 +15,6 @@ from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
 from windlass.server.model.task import CompletionStatus, Execution, Message, MessageType, now, progressed
 from windlass.server.service.tasks import Edit
 from windlass.server.store.leases import SignOfLife
-
-__all__ = ["worker_process"]
 
 CLEAR = Edit(
     lambda task: msgspec.structs.replace(task, completion_status=CompletionStatus.TERMINATED), {"completion_status"}

@@ -3,15 +3,14 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import psutil
 import pytest
 from tests.conftest import execute
 from tests.engine import jobs
+from tests.engine.worker_process import LEASE_S
+from tests.processes import is_alive
 from tests.store.examples import until
 
 from windlass.server.engine import sweeper, worker
@@ -25,45 +24,14 @@ TERMINATE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE '{}'
 """
-ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("settled_database")
 
 
 @pytest.fixture
-async def worker_process(environment, tmp_path):
-    """Starts worker_process.py; killed after the test."""
-    started = []
-
-    def start():
-        log = (tmp_path / f"worker {len(started)}.log").open("w+")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.engine.worker_process"],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        process.log = log
-        started.append(process)
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait(10)
-        process.stdout.close()
-        process.log.seek(0)
-        print(process.log.read())
-        process.log.close()
-
-
-@pytest.fixture
 def short_leases(monkeypatch):
     """Leases of workers in this process, as short as those of worker_process.py."""
-    lease = timedelta(seconds=1.5)
+    lease = timedelta(seconds=LEASE_S)
     monkeypatch.setattr(leases, "LEASE", lease)
     monkeypatch.setattr(worker, "LEASE", lease)
 
@@ -122,7 +90,7 @@ async def test_a_task_cancelled_as_its_worker_dies_ends_terminated(
 
     ended = await task.ended()
     assert ended.completion_status is CompletionStatus.TERMINATED
-    await until(lambda: not any(map(_is_alive, (job, *started_by_job))))
+    await until(lambda: not any(map(is_alive, (job, *started_by_job))))
 
 
 @pytest.mark.parametrize("is_guard_killed", [False, True])
@@ -137,14 +105,14 @@ async def test_what_a_killed_workers_job_had_started_dies_with_it(
     if is_guard_killed:  # The worker finds out with its next job, and has another one watch over both.
         (guard,) = (each for each in psutil.Process(process.pid).children() if "guard.py" in " ".join(each.cmdline()))
         guard.kill()
-        await until(lambda: not _is_alive(guard))
+        await until(lambda: not is_alive(guard))
         source = await application.sources.create("Next", "delimited", {"id_column": "id"})
         await (await launch(jobs.succeed, source_id=source.id)).ended()
     (left_behind,) = job_process(process.pid).children()
 
     process.kill()
 
-    await until(lambda: not _is_alive(left_behind), timeout_s=5)
+    await until(lambda: not is_alive(left_behind), timeout_s=5)
 
 
 async def test_a_frozen_worker_loses_its_task_and_writes_nothing_when_it_wakes(
@@ -271,7 +239,3 @@ async def test_a_task_whose_worker_died_between_queue_and_lease_is_taken_up_with
     await work()
 
     assert (await task.ended(timeout_s=9)).completion_status is CompletionStatus.WARNING
-
-
-def _is_alive(process):
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

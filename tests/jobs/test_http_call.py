@@ -6,7 +6,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from tests.engine.conftest import job_processes
+from tests.processes import job_processes
 from tests.store.examples import until
 
 from windlass.server.engine import attempts
