@@ -20,7 +20,7 @@ from tests.processes import with_package
 from tests.store.examples import until
 
 from windlass.server.store import embedded
-from windlass.server.store.tasks_sql import SIGN_OF_LIFE
+from windlass.server.store.life import LIVING
 
 BETWEEN_KILLS_S = (0.5, 2.0)
 
@@ -98,8 +98,7 @@ async def _alive(url, count):
     except (OSError, TimeoutError, asyncpg.PostgresError):
         return False
     try:
-        sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2"
-        return await connection.fetchval(sql, SIGN_OF_LIFE) >= count
+        return await connection.fetchval(f"SELECT count(*) FROM ({LIVING}) AS living") >= count
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
     finally:

@@ -14,7 +14,7 @@ from windlass.server.errors import Fenced
 from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
 from windlass.server.model.task import CompletionStatus, Execution, Message, MessageType, now, progressed
 from windlass.server.service.tasks import Edit
-from windlass.server.store.leases import SignOfLife
+from windlass.server.store.life import SignOfLife
 
 CLEAR = Edit(
     lambda task: msgspec.structs.replace(task, completion_status=CompletionStatus.TERMINATED), {"completion_status"}

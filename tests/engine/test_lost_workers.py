@@ -19,6 +19,7 @@ from windlass.server.engine.sweeper import Sweeper
 from windlass.server.errors import DatabaseUnavailable
 from windlass.server.model.task import CompletionStatus
 from windlass.server.store import leases
+from windlass.server.store.life import SignOfLife
 
 TERMINATE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -195,7 +196,7 @@ async def test_a_worker_outlives_a_database_that_is_away_for_a_while(work, launc
 
 async def test_two_sweepers_count_a_lost_attempt_once(launch, application, source):
     task = await launch(jobs.succeed, max_attempts=5)
-    life = await leases.SignOfLife.show(application.database.url)
+    life = await SignOfLife.show(application.database.url)
     await application.lease_store.start(task.id, life.node)
     life.end()
     attempts = Attempts(application.database, application.task_store, application.lease_store, application.changes)

@@ -11,7 +11,7 @@ from tests.store.examples import until
 
 from windlass import __version__
 from windlass.server.engine import presence
-from windlass.server.store.leases import SignOfLife
+from windlass.server.store.life import SignOfLife
 from windlass.server.store.nodes import SILENT, Identity, NodeKind, NodeState
 
 pytestmark = pytest.mark.usefixtures("no_nodes")

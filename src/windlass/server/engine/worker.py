@@ -40,7 +40,8 @@ from windlass.server.model.task import (
 )
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
-from windlass.server.store.leases import LEASE, Declined, Lease, LeaseStore, SignOfLife
+from windlass.server.store.leases import LEASE, Declined, Lease, LeaseStore
+from windlass.server.store.life import SignOfLife
 from windlass.server.store.nodes import NodeKind
 from windlass.server.store.stops import StopStore
 from windlass.server.store.tasks import TaskStore

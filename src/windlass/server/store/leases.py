@@ -1,4 +1,4 @@
-"""Who may work on a task: leases with an epoch, the workers' signs of life, and tasks that lost their worker.
+"""Who may work on a task: leases with an epoch, and tasks that lost their worker.
 
 A lease's times are the database's, so that no node's clock matters to it.
 """
@@ -15,7 +15,7 @@ from windlass.server.model.task import Message, Priority, Task, expected, noted,
 from windlass.server.store import audit
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.changes import Changes
-from windlass.server.store.database import Connection, Database, Row, connect, translated
+from windlass.server.store.database import Connection, Database, Row
 from windlass.server.store.history import usual_of
 from windlass.server.store.tasks import TaskCodec
 
@@ -73,36 +73,6 @@ class Watched(msgspec.Struct, frozen=True):
     epoch: int
     is_cancel_requested: bool
     is_final: bool
-
-
-class SignOfLife:
-    """A worker's own session: the database itself sees it end when the process dies."""
-
-    def __init__(self, connection: Connection, node: int) -> None:
-        self.node = node
-        self._connection = connection
-
-    @classmethod
-    async def show(cls, url: str) -> "SignOfLife":
-        """Take a new node number and hold its lock. Raises DatabaseUnavailable."""
-        connection = await connect(url, name="windlass worker: sign of life")
-        try:
-            with translated():
-                node = await connection.fetchval("SELECT nextval('node_number')")
-                await connection.execute("SELECT pg_advisory_lock($1, $2)", sql.SIGN_OF_LIFE, node)
-        except BaseException:
-            connection.terminate()
-            raise
-        return cls(connection, int(node))
-
-    @property
-    def is_shown(self) -> bool:
-        """The session is still there."""
-        return not self._connection.is_closed()
-
-    def end(self) -> None:
-        """Give the lock back: the database sees the connection end."""
-        self._connection.terminate()
 
 
 class LeaseStore:
@@ -168,7 +138,7 @@ class LeaseStore:
 
     async def alive(self) -> int:
         """How many workers show a sign of life."""
-        return int(await self._database.fetch_value(sql.ALIVE, sql.SIGN_OF_LIFE))
+        return int(await self._database.fetch_value(sql.ALIVE))
 
     async def renew(self, held: Mapping[str, int]) -> None:
         """Extend the leases. held: task id -> epoch; those that no longer hold stay as they are."""
@@ -208,7 +178,7 @@ class LeaseStore:
 
     async def orphans(self) -> list[Orphan]:
         """Pending tasks whose worker's session is gone or whose lease ran out, oldest first, 100 at most."""
-        rows = await self._database.fetch(sql.ORPHANS, sql.SIGN_OF_LIFE, LEASE)
+        rows = await self._database.fetch(sql.ORPHANS, LEASE)
         return [
             Orphan(
                 task_id=row["id"].hex,

@@ -219,7 +219,7 @@ class TaskStore:
         node, execution = row["node"], Execution(row["execution"])
         if node is None:
             return Holder(execution=execution)
-        is_alive = await self._database.fetch_value(sql.IS_ALIVE, sql.SIGN_OF_LIFE, node)
+        is_alive = await self._database.fetch_value(sql.IS_ALIVE, node)
         return Holder(execution=execution, node=node, is_alive=is_alive, is_in_time=bool(row["is_in_time"]))
 
     def _key(self, task_id: str) -> UUID:
