@@ -24,7 +24,7 @@ from windlass.server.engine.sweeper import Sweeper
 from windlass.server.engine.turns import Turns
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, Fenced, NotFound
 from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
-from windlass.server.model.call import CALL_JOB
+from windlass.server.model.call import CALL_ARGUMENT, CALL_JOB
 from windlass.server.model.definition import TaskDefinition
 from windlass.server.model.source import Source
 from windlass.server.model.task import (
@@ -55,7 +55,6 @@ WATCH_INTERVAL_S = 0.15
 SILENT_S = 15.0  # Before a task says that it waits for a worker which has its code.
 _LEFT_AT_LEAST_S, _LEFT_AT_MOST_S = 0.5, 30.0
 _RECONNECT_S = 0.5
-_CALL = "call"
 _SLOTS_AT_LEAST = 2  # The queue's library asks for it.
 
 
@@ -213,7 +212,7 @@ class Worker:
             # The session ended while the task was being taken up, too early for its job to be ended with it.
             await self._attempts.hand_back(task.id, lease.epoch, is_counted=False)
             return
-        definition = None if _CALL in lease.arguments else self._definitions[task.definition.unique_name]
+        definition = None if CALL_ARGUMENT in lease.arguments else self._definitions[task.definition.unique_name]
         process = JobProcess.start(
             JobSpec(
                 job=CALL_JOB if definition is None else definition.job,
@@ -242,7 +241,7 @@ class Worker:
 
     def _can_run(self, task: Task, arguments: Mapping[str, object]) -> bool:
         """The code for the task is here: its definition's own, or that which makes the call it asks for."""
-        return _CALL in arguments or task.definition.unique_name in self._definitions
+        return CALL_ARGUMENT in arguments or task.definition.unique_name in self._definitions
 
     async def _leave(self, declined: Declined) -> None:
         """Leave a task to the workers that have its code; the longer it waits for one, the less often it is offered."""

@@ -12,7 +12,7 @@ import msgspec
 from windlass.server.engine import queue, turns
 from windlass.server.errors import InvalidRequest, NotFound, shown
 from windlass.server.jobs.brought import Brought, stored_arguments
-from windlass.server.model.call import CALL_ATTEMPTS, Call, RestMethod, is_below_base
+from windlass.server.model.call import CALL_ARGUMENT, CALL_ATTEMPTS, Call, RestMethod, is_below_base
 from windlass.server.model.definition import (
     ACCOUNT_AGGREGATION,
     BUILT_IN,
@@ -290,7 +290,7 @@ class Executions:
             connection,
             task,
             execution=Execution.WORKER,
-            arguments={"call": msgspec.to_builtins(call)},
+            arguments={CALL_ARGUMENT: msgspec.to_builtins(call)},
             max_attempts=attempts_said(task.definition, CALL_ATTEMPTS),
             priority=invocation.priority,
         )
