@@ -12,7 +12,7 @@ from tests.store.examples import until
 from windlass.server.engine import attempts
 from windlass.server.model.call import RestMethod
 from windlass.server.service import executions
-from windlass.server.service.executions import Invocation
+from windlass.server.service.invocations import Invocation
 
 
 class Service(ThreadingHTTPServer):

@@ -10,7 +10,7 @@ from tests.processes import with_package
 from tests.store.examples import until
 
 from windlass.server.jobs import brought
-from windlass.server.service.executions import Invocation
+from windlass.server.service.invocations import Invocation
 
 PACKAGE = Path(__file__).parent / "package"
 
