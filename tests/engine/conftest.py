@@ -68,12 +68,6 @@ async def source(application):
     return await application.sources.create("HR", "delimited", {"id_column": "id"})
 
 
-@pytest.fixture
-async def no_nodes(application):
-    """The nodes of tests before this one are forgotten."""
-    await application.database.write("DELETE FROM node")
-
-
 class Launched:
     """A task for a test job, and what is known of it."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import timedelta
 
 import pytest
 from tests.engine import jobs
@@ -9,10 +10,13 @@ from tests.engine.network import Network
 from tests.processes import is_alive, job_processes
 from tests.store.examples import until
 
+from windlass.server.engine import worker
 from windlass.server.model.task import CompletionStatus
-from windlass.server.store.leases import LEASE
+from windlass.server.store import leases
 
-pytestmark = pytest.mark.usefixtures("settled_database", "no_nodes")
+LEASE_S = 4
+
+pytestmark = pytest.mark.usefixtures("settled_database")
 
 
 @pytest.fixture
@@ -24,18 +28,19 @@ async def network(database_url, tmp_path):
 
 
 @pytest.fixture
-async def far(processes, network):
-    """A worker process on the other side of the network, with leases of the usual length."""
-    length_s = str(LEASE.total_seconds())
+async def far(processes, network, monkeypatch):
+    """A worker process on the other side of the network; all leases last LEASE_S."""
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=LEASE_S))
+    monkeypatch.setattr(worker, "LEASE", timedelta(seconds=LEASE_S))
     return await asyncio.to_thread(  # The network is this loop's.
-        processes.start, "tests.engine.worker_process", length_s, WINDLASS_DATABASE_URL=network.url
+        processes.start, "tests.engine.worker_process", str(LEASE_S), WINDLASS_DATABASE_URL=network.url
     )
 
 
 async def test_a_node_that_is_cut_off_loses_its_tasks_to_others_and_comes_back_as_a_new_one(
     application, network, far, launch, work
 ):
-    task = await launch(jobs.report_often, for_s=16, status="SUCCESS", max_attempts=3)
+    task = await launch(jobs.report_often, for_s=8, status="SUCCESS", max_attempts=3)
     await task.running("Report")
     first = await task.row()
     (job,) = job_processes(far.pid)
@@ -49,7 +54,7 @@ async def test_a_node_that_is_cut_off_loses_its_tasks_to_others_and_comes_back_a
         return row["attempts"] == 2 and row["node"] not in (None, first["node"])
 
     await until(runs_elsewhere, timeout_s=30)
-    assert time.monotonic() - cut_at <= LEASE.total_seconds() + 2
+    assert time.monotonic() - cut_at <= LEASE_S + 2
     await until(lambda: not is_alive(job))
     assert network.held > 0
     taken_over = await task.row()

@@ -9,8 +9,6 @@ from tests.store.examples import until
 
 from windlass.server.model.task import CompletionStatus
 
-pytestmark = pytest.mark.usefixtures("no_nodes")
-
 
 @pytest.fixture
 def worker_process(worker_process):

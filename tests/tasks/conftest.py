@@ -8,9 +8,12 @@ import msgspec
 import pytest
 from tests.processes import with_package
 from tests.store.examples import until
+from tests.store.shared_database import database_url, module_database_url
 
 from windlass.server.jobs import brought
 from windlass.server.service.invocations import Invocation
+
+__all__ = ["database_url", "module_database_url"]
 
 PACKAGE = Path(__file__).parent / "package"
 
