@@ -291,14 +291,21 @@ def test_the_wheel_works_far_from_the_sources(run, wheel_environment):
 
 @pytest.mark.parametrize("name", UNLOADED)
 def test_importing_it_loads_no(run, name):
-    assert run(f"import sys, windlass; print({name!r} in sys.modules)").strip() == "False"
+    assert run(f"import sys, windlass; windlass.Client; print({name!r} in sys.modules)").strip() == "False"
 
 
-def test_importing_it_loads_nothing_of_the_server(run):
-    loaded = run("import sys, windlass; print(*sys.modules)").split()
+@pytest.mark.parametrize(("use", "parts"), [
+    ("windlass.__version__", {"windlass.version"}), ("windlass.Client", {"windlass.client", "windlass.version"}),
+])  # fmt: skip
+def test_using_it_loads_nothing_of_the_server(run, use, parts):
+    loaded = run(f"import sys, windlass; {use}; print(*sys.modules)").split()
 
-    ours = {".".join(name.split(".")[:2]) for name in loaded if name.startswith("windlass.")}
-    assert ours == {"windlass.client", "windlass.version"}
+    assert {".".join(name.split(".")[:2]) for name in loaded if name.startswith("windlass.")} == parts
+
+
+def test_what_it_does_not_have_is_said_as_of_any_module():
+    with pytest.raises(AttributeError, match="module 'windlass' has no attribute 'nonsense'"):
+        windlass.nonsense  # noqa: B018
 
 
 def test_the_client_needs_nothing_that_the_server_needs(run):
