@@ -5,11 +5,11 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from tests.chaos.rounds import chance
+from tests.chaos.rounds import chance, rounds
 from tests.store.examples import until
 
-LAUNCHES = 50
-KILLS = 4
+LAUNCHES = rounds(50, least=20)
+KILLS = rounds(4, least=2)
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def start_worker(processes):
     return partial(processes.start, "windlass", "worker", "--slots", "2")
 
 
-async def test_fifty_launches_on_one_source_run_in_turn_whatever_is_killed(application, start_worker, settled_database):
+async def test_many_launches_on_one_source_run_in_turn_whatever_is_killed(application, start_worker, settled_database):
     random = chance("workers killed while tasks wait for a source")
     source = await application.sources.create("laptop", "unix", {})
     workers = [start_worker(), start_worker()]

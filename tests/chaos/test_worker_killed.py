@@ -16,7 +16,7 @@ from tests.conftest import sign_in
 from tests.processes import job_processes
 from tests.store.examples import until
 
-ROWS = 100_000
+ROWS = 100_000 if ROUNDS >= 10 else 40_000
 COUNTS = ("total", "created", "updated", "deleted", "optimized", "ignored")
 COPY = """
 INSERT INTO account (source_id, native_identity, name, attributes, fingerprint)
