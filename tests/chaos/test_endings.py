@@ -15,7 +15,7 @@ from tests.chaos.rounds import chance, rounds, show
 from tests.engine import jobs
 from tests.engine.conftest import job_process, launch, source
 from tests.engine.test_lost_workers import worker_process
-from tests.store.examples import insert, row_of, task_of, until
+from tests.store.examples import insert, is_alive, row_of, task_of, until
 
 from windlass.server.errors import Fenced, InvalidRequest
 from windlass.server.model.task import CompletionStatus, ended, now, progressed
@@ -31,10 +31,6 @@ LATE_WORDS = ("no longer ours", "ended by another", "has not answered for as lon
 @pytest.fixture
 def environment(environment):
     return environment | {"WINDLASS_CANCEL_GRACE_S": str(GRACE_S)}
-
-
-def is_alive(process):
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 async def test_a_job_that_ignores_a_cancel_is_gone_with_its_group_soon_after_the_grace_period(

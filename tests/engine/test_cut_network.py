@@ -6,12 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from tests.engine import jobs
 from tests.engine.conftest import job_processes
 from tests.engine.network import Network
-from tests.store.examples import until
+from tests.store.examples import is_alive, until
 
 from windlass.server.model.task import CompletionStatus
 from windlass.server.store.leases import LEASE
@@ -70,7 +69,7 @@ async def test_a_node_that_is_cut_off_loses_its_tasks_to_others_and_comes_back_a
 
     await until(runs_elsewhere, timeout_s=30)
     assert time.monotonic() - cut_at <= LEASE.total_seconds() + 2
-    await until(lambda: not psutil.pid_exists(job.pid) or job.status() == psutil.STATUS_ZOMBIE)
+    await until(lambda: not is_alive(job))
     assert network.held > 0
     taken_over = await task.row()
     network.mend()

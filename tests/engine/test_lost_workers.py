@@ -12,7 +12,7 @@ import psutil
 import pytest
 from tests.conftest import execute
 from tests.engine import jobs
-from tests.store.examples import until
+from tests.store.examples import is_alive, until
 
 from windlass.server.engine import sweeper, worker
 from windlass.server.engine.attempts import Attempts
@@ -122,7 +122,7 @@ async def test_a_task_cancelled_as_its_worker_dies_ends_terminated(
 
     ended = await task.ended()
     assert ended.completion_status is CompletionStatus.TERMINATED
-    await until(lambda: not any(map(_is_alive, (job, *started_by_job))))
+    await until(lambda: not any(map(is_alive, (job, *started_by_job))))
 
 
 @pytest.mark.parametrize("is_guard_killed", [False, True])
@@ -137,14 +137,14 @@ async def test_what_a_killed_workers_job_had_started_dies_with_it(
     if is_guard_killed:  # The worker finds out with its next job, and has another one watch over both.
         (guard,) = (each for each in psutil.Process(process.pid).children() if "guard.py" in " ".join(each.cmdline()))
         guard.kill()
-        await until(lambda: not _is_alive(guard))
+        await until(lambda: not is_alive(guard))
         source = await application.sources.create("Next", "delimited", {"id_column": "id"})
         await (await launch(jobs.succeed, source_id=source.id)).ended()
     (left_behind,) = job_process(process.pid).children()
 
     process.kill()
 
-    await until(lambda: not _is_alive(left_behind), timeout_s=5)
+    await until(lambda: not is_alive(left_behind), timeout_s=5)
 
 
 async def test_a_frozen_worker_loses_its_task_and_writes_nothing_when_it_wakes(
@@ -271,7 +271,3 @@ async def test_a_task_whose_worker_died_between_queue_and_lease_is_taken_up_with
     await work()
 
     assert (await task.ended(timeout_s=9)).completion_status is CompletionStatus.WARNING
-
-
-def _is_alive(process):
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

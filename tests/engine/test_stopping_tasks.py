@@ -4,10 +4,9 @@ import asyncio
 import os
 
 import msgspec
-import psutil
 import pytest
 from tests.engine import jobs
-from tests.store.examples import message, until
+from tests.store.examples import is_alive, message, until
 
 from windlass.server.engine import sweeper, worker
 from windlass.server.model.task import CompletionStatus, MessageType, ended, now
@@ -52,7 +51,7 @@ async def test_a_job_that_does_not_look_is_killed_with_all_that_it_started(
     cancelled = await task.ended()
     assert cancelled.completion_status is CompletionStatus.TERMINATED
     assert [each.key for each in cancelled.messages] == ["task_cancel_requested", "task_killed"]
-    await until(lambda: not any(map(_is_alive, processes)))
+    await until(lambda: not any(map(is_alive, processes)))
 
 
 async def test_what_a_job_leaves_behind_ends_with_it(work, launch, job_process, tmp_path):
@@ -67,7 +66,7 @@ async def test_what_a_job_leaves_behind_ends_with_it(work, launch, job_process, 
     job.kill()
 
     assert (await task.ended()).completion_status is CompletionStatus.ERROR
-    await until(lambda: not _is_alive(left_behind))
+    await until(lambda: not is_alive(left_behind))
 
 
 async def test_a_task_cancelled_while_it_waits_never_starts(work, launch, application, tmp_path):
@@ -132,7 +131,7 @@ async def test_clearing_a_running_task_ends_its_job_and_nothing_is_written_after
     else:
         await application.task_store.change(task.id, lambda task: ended(task, now(), CompletionStatus.ERROR))
 
-    await until(lambda: not _is_alive(process), timeout_s=5)
+    await until(lambda: not is_alive(process), timeout_s=5)
     if how == "a patch":
         await until(lambda: _has_told(task))
     cleared = await task.row()
@@ -156,7 +155,7 @@ async def test_clearing_ends_a_job_that_says_nothing_with_all_that_it_started(
 
     await application.tasks.edit(task.id, clearing(CompletionStatus.TERMINATED))
 
-    await until(lambda: not any(map(_is_alive, processes)), timeout_s=5)
+    await until(lambda: not any(map(is_alive, processes)), timeout_s=5)
 
 
 async def test_a_cleared_task_frees_its_source_for_the_next(work, launch, application):
@@ -169,10 +168,6 @@ async def test_a_cleared_task_frees_its_source_for_the_next(work, launch, applic
     second = await launch(jobs.wait)
     await second.running()
     assert (await first.row())["completion_status"] == "TERMINATED"
-
-
-def _is_alive(process):
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 async def _has_told(task):
