@@ -9,11 +9,10 @@ import signal
 import time
 
 import msgspec
-import psutil
 import pytest
 from tests.chaos.rounds import chance, rounds, show
 from tests.engine import jobs
-from tests.engine.conftest import job_process, launch, source
+from tests.engine.conftest import job_process, job_processes, launch, source
 from tests.engine.test_lost_workers import worker_process
 from tests.store.examples import insert, is_alive, row_of, task_of, until
 
@@ -83,7 +82,7 @@ async def test_a_frozen_worker_writes_nothing_when_it_wakes(application, worker_
         done = tmp_path / f"done {number}"
         task = await launch(jobs.wait, max_attempts=3, done=str(done))
         await task.running()
-        (frozen,) = (each for each in workers if psutil_jobs(each.pid))
+        (frozen,) = (each for each in workers if job_processes(each.pid))
         job = job_process(frozen.pid)
         said = len(late_words(frozen))
 
@@ -108,10 +107,6 @@ def late_words(process):
     """What the worker said of tasks that were no longer its own, or of a look that took it past their leases."""
     text = os.pread(process.log.fileno(), 1 << 24, 0).decode()
     return [line for line in text.splitlines() if any(words in line for words in LATE_WORDS)]
-
-
-def psutil_jobs(pid):
-    return [each for each in psutil.Process(pid).children() if "spawn_main" in " ".join(each.cmdline())]
 
 
 class Race:

@@ -17,6 +17,7 @@ import msgspec
 import psutil
 import pytest
 from tests.conftest import sign_in
+from tests.engine.conftest import job_processes
 from tests.store.examples import until
 
 ROUNDS = int(os.environ.get("WINDLASS_CHAOS_ROUNDS", "2"))
@@ -192,10 +193,7 @@ def job_process(pids):
     found = []
     for pid in pids:
         with suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(pid).children():
-                with suppress(psutil.NoSuchProcess):
-                    if "spawn_main" in " ".join(child.cmdline()):
-                        found.append((child, pid))
+            found += [(job, pid) for job in job_processes(pid)]
     return found[0] if found else (None, pids[0])
 
 

@@ -7,7 +7,7 @@ import psutil
 import pytest
 from tests.engine import jobs
 from tests.engine.plans import NEVER_MIND, Planner
-from tests.store.examples import insert, row_of, task_of, until
+from tests.store.examples import insert, is_alive, row_of, task_of, until
 from tests.store.shared_database import database_url, module_database_url
 
 from windlass.server.engine import queue
@@ -34,13 +34,22 @@ class Working:
         return self._running.done()
 
 
+def launchers(worker_pid=None):
+    """The processes that start the jobs of the workers in a process, this one by default."""
+    found = []
+    for child in psutil.Process(worker_pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if "engine.launcher" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
 def job_processes(worker_pid=None):
     """The job processes of the workers in a process, this one by default."""
     found = []
-    for child in psutil.Process(worker_pid).children():
-        with suppress(psutil.NoSuchProcess):  # A zombie counts as gone, too.
-            if "spawn_main" in " ".join(child.cmdline()):
-                found.append(child)
+    for launcher in launchers(worker_pid):
+        with suppress(psutil.NoSuchProcess):
+            found += filter(is_alive, launcher.children())
     return found
 
 

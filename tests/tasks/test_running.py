@@ -11,7 +11,7 @@ from tests.store.examples import until
 
 from windlass.server import app
 from windlass.server.engine import worker
-from windlass.server.engine.process import Job, JobSpec
+from windlass.server.engine.job import Job, JobSpec
 from windlass.server.errors import Fenced
 from windlass.server.jobs import own_task
 

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from windlass.server import logs
 from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
-from windlass.server.engine.guard import Guard
+from windlass.server.engine.job import Finished, JobSpec, Progress
 from windlass.server.engine.presence import Presence
-from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
+from windlass.server.engine.process import Launcher
 from windlass.server.engine.running import Running
 from windlass.server.engine.stopping import tell_of_stops
 from windlass.server.engine.sweeper import Sweeper
@@ -91,7 +91,9 @@ class Worker:
         self._slots = max(_SLOTS_AT_LEAST, slots or os.cpu_count() or 0)
         self._attempts = Attempts(database, tasks, leases, changes)
         self._sweeper = Sweeper(database, leases, self._attempts)
-        self._guard = Guard()
+        self._launcher = Launcher(
+            name.partition(":")[0] for name in (CALL_JOB, *(each.job for each in definitions.values()))
+        )
         self._turns = Turns(database)
         self._grace_s = grace_s
         self._kind = kind
@@ -117,7 +119,7 @@ class Worker:
                     log.exception("worker: its session failed; beginning another")
                 await _wait(stop, _RECONNECT_S)
         finally:
-            self._guard.close()
+            self._launcher.close()
 
     async def _session(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         life = await SignOfLife.show(self._database.url)
@@ -125,6 +127,7 @@ class Worker:
         logs.concerns(node=str(life.node))
         presence = Presence(self._database, life, self._kind, self._slots)
         act_as(Actor(type=ActorType.WORKER, id=str(self._node), name="windlass worker", address=MACHINE))
+        self._launcher.prepare()
         self._is_open = True
         self._leases.instruments.slots.set(self._slots)
         end = asyncio.Event()
@@ -213,7 +216,7 @@ class Worker:
             await self._attempts.hand_back(task.id, lease.epoch, is_counted=False)
             return
         definition = None if _CALL in lease.arguments else self._definitions[task.definition.unique_name]
-        process = JobProcess.start(
+        process = self._launcher.start(
             JobSpec(
                 job=CALL_JOB if definition is None else definition.job,
                 function=None if definition is None else definition.function,
@@ -228,7 +231,6 @@ class Worker:
                 log_format=logs.format_in_use(),
             )
         )
-        self._guard.watch(process.pid)
         running = self._running[task.id] = Running(lease, process)
         log.info("task %s: started, attempt %d (%s)", task.id, lease.attempt, task.unique_name)
         try:
@@ -236,7 +238,6 @@ class Worker:
             await self._conclude(running, outcome)
         finally:
             process.kill()
-            self._guard.forget(process.pid)
             del self._running[task.id]
 
     def _can_run(self, task: Task, arguments: Mapping[str, object]) -> bool:
