@@ -57,7 +57,9 @@ async def test_what_a_job_is_told_may_be_large(run):
     assert outcome.attributes["length"] == 5_000_000
 
 
-async def test_a_job_may_leave_by_sys_exit_and_what_it_printed_is_seen(run, capfd):
+async def test_a_job_may_leave_by_sys_exit_and_what_it_printed_is_seen(run, capfd, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
     outcome, end = await run(jobs.leave)
 
     assert (outcome, end) == (None, "ended with exit status 4")
