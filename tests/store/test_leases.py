@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from tests.store.examples import ended_task_of, insert, message, row_of, task_of, until
 
-from windlass.server.errors import Fenced
+from windlass.server.errors import DatabaseUnavailable, Fenced
 from windlass.server.model.task import CompletionStatus, Execution, ended, noted, now, progressed
 from windlass.server.store import leases
 from windlass.server.store.leases import SignOfLife
@@ -220,6 +220,25 @@ async def test_a_database_that_started_after_the_last_renewal_is_known_to_have_e
     found = await orphans(application)
 
     assert found[task.id].is_database_restarted
+
+
+async def test_a_sign_of_life_that_the_database_sees_no_more_is_found_out(alive):
+    life = await alive()
+    await life.prove()
+    await life._connection.execute("SELECT pg_advisory_unlock_all()")
+
+    with pytest.raises(DatabaseUnavailable, match="does not see this node's sign of life any more"):
+        await life.prove()
+
+    assert life.is_shown
+
+
+async def test_a_sign_of_life_whose_connection_was_forgotten_is_found_out(alive):
+    life = await alive()
+    life._connection.terminate()
+
+    with pytest.raises(DatabaseUnavailable):
+        await life.prove()
 
 
 async def test_no_two_workers_have_the_same_number(alive):

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import msgspec
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _STOP = b"stop"
+_FIRST_TO_DIE = "1000"
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +198,7 @@ def _child_main(pipe: Pipe, spec: JobSpec, parent: int) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
+    _die_first()
     logs.write(spec.log_format, hide=lambda text: _hidden(text, spec))
     logs.concerns(task_id=spec.task_id, node=str(spec.node))
     outcome = asyncio.run(_run(pipe, spec))
@@ -210,6 +213,12 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_first() -> None:
+    """Have the kernel kill this process, when memory runs out, rather than the worker with all its other jobs."""
+    with suppress(OSError):  # There is no such thing elsewhere than on Linux.
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_DIE)
 
 
 async def _run(pipe: Pipe, spec: JobSpec) -> Outcome | None:
