@@ -10,7 +10,7 @@ import pytest
 from tests.store.examples import until
 
 from windlass.server import app
-from windlass.server.engine import worker
+from windlass.server.engine import declining
 from windlass.server.engine.job import Job, JobSpec
 from windlass.server.errors import Fenced
 from windlass.server.jobs import own_task
@@ -180,7 +180,7 @@ async def test_arguments_are_checked_in_the_job_too(runner, work):
 async def test_a_worker_without_the_package_leaves_the_task_to_one_that_has_it(
     runner, work, settings, monkeypatch, caplog
 ):
-    monkeypatch.setattr(worker, "SILENT_S", 0.2)
+    monkeypatch.setattr(declining, "SILENT_S", 0.2)
     caplog.set_level(logging.WARNING)
     async with app.opened(settings, name="windlass worker") as bare:
         work(bare)

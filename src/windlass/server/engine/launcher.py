@@ -20,11 +20,13 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
 from typing import NoReturn
 
 from windlass.server.engine.job import perform
 
 _PR_SET_PDEATHSIG = 1
+_FIRST_TO_DIE = "1000"
 
 
 def main(control: int, modules: Sequence[str]) -> None:
@@ -117,6 +119,7 @@ class _Launcher:
             for other in (life, *self._lives.values()):
                 other.close()
             _die_with(self._pid)
+            _die_first()
             perform(pipe)
             code = 0
         except SystemExit as error:
@@ -137,6 +140,12 @@ def _die_with(launcher: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != launcher:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_first() -> None:
+    """Have the kernel kill this process, when memory runs out, rather than the worker with all its other jobs."""
+    with suppress(OSError):  # There is no such thing elsewhere than on Linux.
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_DIE)
 
 
 def _kill_group(pid: int) -> None:
