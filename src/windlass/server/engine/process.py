@@ -197,7 +197,7 @@ def _child_main(pipe: Pipe, spec: JobSpec, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
     logs.write(spec.log_format, hide=lambda text: _hidden(text, spec))
-    logs.concerns(task_id=spec.task_id, node=str(spec.node))
+    logs.concerns_always(task_id=spec.task_id, node=str(spec.node))
     outcome = asyncio.run(_run(pipe, spec))
     if outcome is not None:
         pipe.send_bytes(_encoder.encode(Finished(outcome)))

@@ -54,7 +54,8 @@ class Sweeper:
                     self._count_loss(orphan, is_taken=is_taken)
                     continue
                 why = "its worker died" if orphan.is_worker_dead else "its worker gave no sign of life in time"
-                log.warning("task %s: %s (attempt %d)", orphan.task_id, why, orphan.attempts)
+                about = {"task_id": orphan.task_id}
+                log.warning("task %s: %s (attempt %d)", orphan.task_id, why, orphan.attempts, extra=about)
                 is_taken = await self._attempts.lost(
                     orphan.task_id,
                     orphan.epoch,

@@ -165,8 +165,6 @@ ORDER BY created
 LIMIT 100
 """
 
-ALIVE = f"SELECT count(*) FROM ({LIVING}) AS living"
-
 WAITING = """
 SELECT id, epoch, cancel_requested, priority FROM task
 WHERE completion_status IS NULL AND execution = 'worker' AND node IS NULL
