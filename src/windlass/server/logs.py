@@ -62,7 +62,7 @@ def concerns_always(**ids: str) -> None:
 def ids_now() -> dict[str, str]:
     """What is known by now of what lines are about."""
     actor = acting()
-    ids = _about_all | _about.get()
+    ids = {**_about_all, **_about.get()}
     if actor.tracking_id is not None:
         ids.setdefault("tracking_id", actor.tracking_id)
     if actor.type in (ActorType.USER, ActorType.APPLICATION):

@@ -196,6 +196,7 @@ def _child_main(pipe: Pipe, spec: JobSpec, parent: int) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
+    os.dup2(2, 1)  # Whatever a job prints belongs into the log; the worker's own output is others' to read.
     logs.write(spec.log_format, hide=lambda text: _hidden(text, spec))
     logs.concerns_always(task_id=spec.task_id, node=str(spec.node))
     outcome = asyncio.run(_run(pipe, spec))
