@@ -32,7 +32,7 @@ class Printed(TextIOBase):
 
     def fileno(self) -> int:
         """That of standard output."""
-        return self.buffer.fileno()
+        return int(self.buffer.fileno())
 
     def writable(self) -> bool:
         """It is there to be written to."""
