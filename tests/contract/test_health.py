@@ -1,14 +1,15 @@
 """Whether a server says that it is ready, by how its database is: silent, frozen, of another schema, of another key."""
 
 import asyncio
-import os
-import signal
 
 import httpx2
+import psutil
 import pytest
 from tests.conftest import execute
 from tests.contract.edges import serving
 from tests.contract.test_monitoring import until
+
+from windlass.server.service import health
 
 
 async def test_a_database_that_does_not_answer_in_a_second_is_none(settings, application):
@@ -21,23 +22,23 @@ async def test_a_database_that_does_not_answer_in_a_second_is_none(settings, app
     assert answer.json()["checks"]["database"] == "no answer within 1 s"
 
 
-async def test_a_database_that_is_frozen_keeps_nobody_waiting(settings, application, database_url):
-    async with serving(settings, None) as (url, _):
-        frozen = await application.database.fetch(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        for row in frozen:
-            os.kill(row["pid"], signal.SIGSTOP)
+@pytest.mark.parametrize(("given_up_after_s", "second"), [(10.0, "no answer within 0.3 s"), (0.1, "ok")])
+async def test_a_connection_that_leads_nowhere_keeps_nobody_waiting_and_is_given_up(
+    application, monkeypatch, given_up_after_s, second
+):
+    monkeypatch.setattr(health, "_GIVEN_UP_AFTER_S", given_up_after_s)
+    monkeypatch.setattr(health, "_GOOD_FOR_S", -1)
+    monkeypatch.setattr(health, "_TIMEOUT_S", 0.3)
+    backend = psutil.Process(await application.database.fetch_value("SELECT pg_backend_pid()"))
+    backend.suspend()
 
-        try:
-            answers = [await asyncio.to_thread(httpx2.get, f"{url}/health/ready", timeout=10) for _ in range(2)]
-        finally:
-            for row in frozen:
-                os.kill(row["pid"], signal.SIGCONT)
-        again = await asyncio.to_thread(until, lambda: httpx2.get(f"{url}/health/ready", timeout=10).status_code == 200)
+    try:
+        found = [(await asyncio.wait_for(application.health.checks(), 10))["database"] for _ in range(2)]
+    finally:
+        backend.resume()
 
-    assert [answer.json()["checks"]["database"] for answer in answers] == ["no answer within 1 s"] * 2
-    assert again
+    assert found == ["no answer within 0.3 s", second]
+    assert (await application.health.checks())["database"] == "ok"
 
 
 @pytest.mark.parametrize(

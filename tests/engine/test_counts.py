@@ -26,8 +26,8 @@ def counted(application):
     ("cause", "lease", "again"),
     [
         ("worker_died", "lease_until", "task_retries_total"),
-        ("no_sign_of_life", "now() - interval '1 s'", "task_retries_total"),
-        ("database_restarted", "greatest(pg_postmaster_start_time(), now())", "tasks_handed_back_total"),
+        ("no_sign_of_life", "now() - interval '1 ms'", "task_retries_total"),
+        ("database_restarted", "pg_postmaster_start_time() + interval '9 s'", "tasks_handed_back_total"),
     ],
 )
 async def test_a_lost_lease_is_counted_once_by_its_cause_and_so_is_what_becomes_of_the_task(
