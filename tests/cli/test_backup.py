@@ -180,7 +180,7 @@ def test_a_file_that_is_no_backup_leaves_the_database_empty(folders, windlass, t
     dump = tmp_path / "windlass.dump"
     windlass("backup", str(dump))
     half = tmp_path / "half.dump"
-    half.write_bytes(dump.read_bytes()[:-2000])
+    half.write_bytes(dump.read_bytes()[:-100])  # It breaks off after the tables have been made.
 
     broken = windlass("restore", str(half), WINDLASS_DATA_DIR=str(new))
     whole = windlass("restore", str(dump), WINDLASS_DATA_DIR=str(new))
