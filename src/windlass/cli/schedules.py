@@ -341,12 +341,20 @@ def _show_list(schedules: "list[Schedule]") -> None:
     columns = (
         Column(heading="NAME", least=12),
         Column(heading="CRON"),
+        Column(heading="TIME ZONE", rank=3),
         Column(heading="NEXT DUE"),
         Column(heading="DEFINITION", rank=2, least=16),
         Column(heading="ID", rank=1),
     )
     rows = [
-        (each.name, each.cron, "paused" if each.is_paused else full_moment(each.next_due), each.definition, each.id)
+        (
+            each.name,
+            each.cron,
+            each.time_zone,
+            "paused" if each.is_paused else full_moment(each.next_due),
+            each.definition,
+            each.id,
+        )
         for each in schedules
     ]
     print_table(columns, rows)
@@ -357,9 +365,7 @@ def _show_one(found: "Schedule", firings: "list[Firing]") -> None:
 
     state = "paused" if found.is_paused else _moment(found.next_due, found)
     arguments = [(f"argument {name}", str(value)) for name, value in found.arguments.items()]
-    fates = [
-        (_moment(each.due, found), f"{each.fate} {each.task_id or ''} {each.reason or ''}".rstrip()) for each in firings
-    ]
+    fates = [(_moment(each.due, found), f"{each.fate}: {each.task_id or each.reason}") for each in firings]
     print_facts(
         [
             ("name", found.name),

@@ -11,7 +11,7 @@ from windlass.client import BadRequest, CompletionStatus, F, TaskStatus
 if TYPE_CHECKING:
     from windlass.client import Client
 
-_LAST, _FEWEST = 5, 5
+_LAST, _FEWEST = 50, 5
 _NO_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
 
 
