@@ -63,7 +63,7 @@ async def test_a_job_may_leave_by_sys_exit_and_what_it_printed_is_seen(run, capf
     outcome, end = await run(jobs.leave)
 
     assert (outcome, end) == (None, "ended with exit status 4")
-    assert capfd.readouterr().out == "So long"
+    assert capfd.readouterr().err == "So long"
 
 
 async def test_jobs_leave_nothing_open_behind(run):

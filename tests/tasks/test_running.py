@@ -1,5 +1,6 @@
 """Tasks of a package, run by workers: arguments, results, messages, faults, cancelling, and what outlives a worker."""
 
+import json
 import logging
 import multiprocessing
 import time
@@ -94,6 +95,21 @@ async def test_readers_see_what_was_raised_and_the_log_has_the_traceback_without
     log = process.log.read_text()
     assert f"task {ended['id']}: its function failed\nTraceback" in log
     assert "hunter2" not in log
+
+
+async def test_what_a_function_prints_is_logged_line_by_line_and_leaves_the_workers_output_alone(runner, start_worker):
+    process = start_worker(WINDLASS_LOG_FORMAT="json")
+
+    ended = await runner.ended(await runner.start("Example Faulty", how="print"))
+
+    process.terminate()
+    lines = process.log.read_text().splitlines()
+    printed = [json.loads(line) for line in lines if "jobs.printed" in line]
+    assert ended["completionStatus"] == "SUCCESS"
+    assert [line["message"] for line in printed] == ["one", "two", "from a thread", "secret=***"]
+    assert {line["task_id"] for line in printed} == {ended["id"]}
+    assert "from elsewhere" in lines
+    assert process.stdout.read() == ""
 
 
 async def test_a_passing_fault_is_tried_again_and_ends_in_temperror(runner, work):

@@ -45,7 +45,7 @@ def print_facts(facts: Sequence[tuple[str, Text | str]]) -> None:
     widest = max((len(name) for name, value in told if value), default=0)
     for name, value in told:
         if value:
-            out().print(Text(f"{name:>{widest}}", style="dim") + Text(" " * _GAP) + value)
+            out().print(Text.assemble((f"{name:>{widest}}", "dim"), " " * _GAP, value))
 
 
 def lines_of(columns: Sequence[Column], rows: Sequence[Row], width: int | None) -> list[Text]:

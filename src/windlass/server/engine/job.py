@@ -104,7 +104,7 @@ def perform(pipe: Pipe) -> None:
     """Be told by the pipe what to do, do it, and say there how it ended."""
     spec: JobSpec = pipe.recv()
     logs.write(spec.log_format, hide=lambda text: _hidden(text, spec))
-    logs.concerns(task_id=spec.task_id, node=str(spec.node))
+    logs.concerns_always(task_id=spec.task_id, node=str(spec.node))
     outcome = asyncio.run(_run(pipe, spec))
     if outcome is not None:
         pipe.send_bytes(_encoder.encode(Finished(outcome)))

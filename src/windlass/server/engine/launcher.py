@@ -120,6 +120,7 @@ class _Launcher:
                 other.close()
             _die_with(self._pid)
             _die_first()
+            os.dup2(2, 1)  # Whatever a job prints belongs into the log; the worker's own output is others' to read.
             perform(pipe)
             code = 0
         except SystemExit as error:

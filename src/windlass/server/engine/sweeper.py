@@ -66,7 +66,8 @@ class Sweeper:
             text = "The database was restarted, and the attempt with it. The task starts again."
             message = Message(MessageType.WARN, "task_attempt_lost", text)
             return await self._attempts.hand_back(orphan.task_id, orphan.epoch, message, is_counted=False)
-        log.warning("task %s: %s (attempt %d)", orphan.task_id, why, orphan.attempts)
+        about = {"task_id": orphan.task_id}
+        log.warning("task %s: %s (attempt %d)", orphan.task_id, why, orphan.attempts, extra=about)
         if orphan.company > 1:
             task = await self._leases.task(orphan.task_id)
             if task is not None and not is_suspected(task):

@@ -360,7 +360,7 @@ class Worker:
                 for task_id, running in looked_at.items():
                     seen = watched.get(task_id)
                     if seen is None or seen.is_final or seen.epoch != running.lease.epoch:
-                        log.info("task %s: no longer ours; its job is ended", task_id)
+                        log.info("task %s: no longer ours; its job is ended", task_id, extra={"task_id": task_id})
                         running.drop()
                     elif seen.is_cancel_requested and not running.is_asked_to_stop:
                         running.is_asked_to_stop = True

@@ -133,6 +133,11 @@ class Executions:
             await self._insert_call(connection, task, url, invocation)
         return task
 
+    async def has_code(self, name: str) -> bool:
+        """Whether workers do what the definition of that name says; a service or a program outside does otherwise."""
+        definition = await self._definitions.find(name)
+        return name in BUILT_IN or (definition is not None and attempts_of(definition.executor) is not None)
+
     async def _launch_brought(
         self,
         connection: Connection,

@@ -182,10 +182,6 @@ class LeaseStore:
                     checkpoint=row["checkpoint"],
                 )
 
-    async def alive(self) -> int:
-        """How many workers show a sign of life."""
-        return int(await self._database.fetch_value(sql.ALIVE, sql.SIGN_OF_LIFE))
-
     async def renew(self, held: Mapping[str, int]) -> None:
         """Extend the leases. held: task id -> epoch; those that no longer hold stay as they are.
 
@@ -274,7 +270,7 @@ class LeaseStore:
         row = await connection.fetchrow(sql.READ_TO_HAND_BACK, UUID(task_id))
         if row is None or row["epoch"] != epoch or row["completion_status"] is not None:
             return None
-        task = noted(self._codec.decode(row["document"]), now(), *messages)
+        task = expected(noted(self._codec.decode(row["document"]), now(), *messages), None)
         attempts = row["attempts"] - (0 if is_counted else 1)
         handed_back = await connection.fetchrow(
             sql.HAND_BACK,

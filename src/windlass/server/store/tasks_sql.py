@@ -176,8 +176,6 @@ LIMIT 100
 
 DOCUMENT = "SELECT document FROM task WHERE id = $1"
 
-ALIVE = f"SELECT count(*) FROM ({LIVING}) AS living"
-
 # In the order of the index of pending tasks; one that is gone meanwhile begins the round anew.
 WAITING = """
 SELECT id, epoch, cancel_requested, priority FROM task
