@@ -16,6 +16,7 @@ from pathlib import Path
 import asyncpg
 import httpx2
 import pytest
+from tests.processes import Processes
 
 from windlass.server import app
 from windlass.server.config import Settings
@@ -43,6 +44,9 @@ def postgres_url(passable_tmp: Path) -> Iterator[str]:
     lease = embedded.start(passable_tmp / "postgres")
     try:
         asyncio.run(app.migrate(lease.url))
+        # What a machine loses whose power fails is no matter here; what a killed server loses stays the same.
+        asyncio.run(execute(lease.url, "ALTER SYSTEM SET fsync = off"))
+        asyncio.run(execute(lease.url, "SELECT pg_reload_conf()"))
         yield lease.url
     finally:
         lease.release()
@@ -152,6 +156,14 @@ def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
         "WINDLASS_DATA_DIR": str(tmp_path),
         "WINDLASS_KEY_FILE": str(tmp_path / "key"),
     }
+
+
+@pytest.fixture
+def processes(environment: dict[str, str], tmp_path: Path) -> Iterator[Processes]:
+    """Starts programs on the test's database; killed after the test, and what they wrote is shown."""
+    processes = Processes(environment, tmp_path)
+    yield processes
+    processes.end()
 
 
 Windlass = Callable[..., subprocess.CompletedProcess[str]]

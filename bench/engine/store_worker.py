@@ -12,7 +12,8 @@ from windlass.server import app
 from windlass.server.config import Settings
 from windlass.server.engine import queue
 from windlass.server.model.task import CompletionStatus, ended, now
-from windlass.server.store.leases import Lease, SignOfLife
+from windlass.server.store.leases import Lease
+from windlass.server.store.life import SignOfLife
 
 EFFECT = "CREATE TABLE IF NOT EXISTS effect (task_id uuid NOT NULL)"
 _NOTE = "INSERT INTO effect VALUES ($1)"

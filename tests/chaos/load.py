@@ -1,20 +1,15 @@
 """Processes to be killed, clients that launch and patch meanwhile, and what must be true of it all afterwards."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import asyncpg
 import httpx2
 import msgspec
 from tests.conftest import sign_in
 
-PACKAGE = Path(__file__).parent / "package"
 LAUNCH_EVERY_S = 0.6
 PATCH_EVERY_S = 0.05
 AGAIN_S = 0.1
@@ -37,54 +32,31 @@ FROM audit AS lost WHERE action IN ('task.attempt_lost', 'task.handed_back') ORD
 
 
 class Cluster:
-    """Servers and workers on one database."""
+    """Two servers with a worker each, and two workers, on one database."""
 
-    def __init__(self, environment, folder):
-        path = os.pathsep.join(filter(None, (str(PACKAGE), os.environ.get("PYTHONPATH"))))
-        self._environment = environment | {"PYTHONPATH": path}
-        self._folder = folder
-        self._count = 0
-        self.servers = []
-        self.workers = []
-
-    def start_server(self, place=None):
-        """Start `windlass serve` with a worker inside, in a place of the list; answers when it is ready."""
-        process = self._start("serve", "--port", "0")
-        process.url = _line(process).removeprefix("windlass ready on ").strip()
-        _put(self.servers, place, process)
-
-    def start_worker(self, place=None):
-        process = self._start("worker", "--slots", "4")
-        assert _line(process) == "windlass worker ready\n"
-        _put(self.workers, place, process)
+    def __init__(self, processes):
+        self._processes = processes
+        self.servers = [self._server(), self._server()]
+        self._workers = [self._worker(), self._worker()]
 
     def kill(self, random):
         """Kill one of them with -9, and start another in its place; when it was killed, by the clock."""
         are_servers = random.random() < 0.5
-        processes = self.servers if are_servers else self.workers
-        place = random.randrange(len(processes))
-        victim = processes[place]
+        killed, start = (self.servers, self._server) if are_servers else (self._workers, self._worker)
+        place = random.randrange(len(killed))
         killed_at = time.time()
-        victim.kill()
-        _end(victim)
-        (self.start_server if are_servers else self.start_worker)(place)
+        killed[place].kill()
+        killed[place].wait(10)
+        killed[place] = start()
         return killed_at
 
-    def stop(self):
-        for process in (*self.servers, *self.workers):
-            process.kill()
-            _end(process)
+    def _server(self):
+        process = self._processes.start("windlass", "serve", "--port", "0")
+        process.url = process.ready.removeprefix("windlass ready on ").strip()
+        return process
 
-    def _start(self, *command):
-        self._count += 1
-        with (self._folder / f"{command[0]} {self._count}.log").open("w") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "windlass", *command],
-                env=self._environment,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+    def _worker(self):
+        return self._processes.start("windlass", "worker", "--slots", "4")
 
 
 class Load:
@@ -214,21 +186,3 @@ async def restarts_s(url, killed_at):
         for row in rows
         if row["started_at"] is not None and any(at <= row["lost_at"] for at in killed_at)
     ]
-
-
-def _put(processes, place, process):
-    if place is None:
-        processes.append(process)
-    else:
-        processes[place] = process
-
-
-def _line(process):
-    line = process.stdout.readline()
-    assert line, "it ended before it was ready"
-    return line
-
-
-def _end(process):
-    process.wait(10)
-    process.stdout.close()

@@ -4,7 +4,6 @@ WINDLASS_CHAOS_ROUNDS=50 makes the full figures.
 """
 
 import asyncio
-import os
 import signal
 import time
 
@@ -12,9 +11,9 @@ import msgspec
 import pytest
 from tests.chaos.rounds import chance, rounds, show
 from tests.engine import jobs
-from tests.engine.conftest import job_process, job_processes, launch, source
-from tests.engine.test_lost_workers import worker_process
-from tests.store.examples import insert, is_alive, row_of, task_of, until
+from tests.engine.conftest import job_process, launch, source, worker_process
+from tests.processes import is_alive, job_processes
+from tests.store.examples import insert, row_of, task_of, until
 
 from windlass.server.errors import Fenced, InvalidRequest
 from windlass.server.model.task import CompletionStatus, ended, now, progressed
@@ -105,8 +104,7 @@ async def _is_taken_over(task):
 
 def late_words(process):
     """What the worker said of tasks that were no longer its own, or of a look that took it past their leases."""
-    text = os.pread(process.log.fileno(), 1 << 24, 0).decode()
-    return [line for line in text.splitlines() if any(words in line for words in LATE_WORDS)]
+    return [line for line in process.log.read_text().splitlines() if any(words in line for words in LATE_WORDS)]
 
 
 class Race:

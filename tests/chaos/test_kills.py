@@ -9,34 +9,30 @@ import os
 import signal
 import statistics
 import time
+from pathlib import Path
 
 import asyncpg
 import psutil
 import pytest
 from tests.chaos.load import Cluster, Load, restarts_s
 from tests.chaos.rounds import chance, rounds, show
+from tests.processes import with_package
 from tests.store.examples import until
 
 from windlass.server.store import embedded
-from windlass.server.store.tasks_sql import SIGN_OF_LIFE
+from windlass.server.store.life import LIVING
 
 BETWEEN_KILLS_S = (0.5, 2.0)
 
 
 @pytest.fixture
-def cluster(environment, tmp_path, credentials):
-    """Two servers with a worker each, and two workers."""
-    cluster = Cluster(environment, tmp_path)
-    try:
-        for _ in range(2):
-            cluster.start_server()
-            cluster.start_worker()
-        yield cluster
-    finally:
-        cluster.stop()
+def environment(environment):
+    """The package with the tasks is found."""
+    return with_package(environment, Path(__file__).parent / "package")
 
 
-async def test_nothing_is_lost_while_workers_and_servers_are_killed(cluster, credentials, application):
+async def test_nothing_is_lost_while_workers_and_servers_are_killed(processes, credentials, application):
+    cluster = Cluster(processes)
     random = chance("workers and servers killed under load")
     killed_at = []
     with Load(cluster, credentials, random) as load:
@@ -68,31 +64,25 @@ async def own_database(passable_tmp, environment):
     embedded.stop(folder)
 
 
-async def test_nothing_is_lost_while_postgresql_is_killed(own_database, environment, tmp_path, passable_tmp, windlass):
+async def test_nothing_is_lost_while_postgresql_is_killed(own_database, processes, passable_tmp, windlass):
     random = chance("PostgreSQL killed under load")
     made = json.loads(windlass("client", "create", "chaos", "--json").stdout)
     credentials = {"SAIL_CLIENT_ID": made["clientId"], "SAIL_CLIENT_SECRET": made["clientSecret"]}
-    cluster = Cluster(environment, tmp_path)
     back_s = []
-    try:
-        for _ in range(2):
-            cluster.start_server()
-            cluster.start_worker()
-        with Load(cluster, credentials, random) as load:
-            for _ in range(rounds(30, least=3)):
-                await asyncio.sleep(random.uniform(2, 4))
-                await until(lambda: _alive(own_database, 4))
-                postmaster = int((passable_tmp / "killed" / "postgres" / "postmaster.pid").read_text().split()[0])
-                os.kill(postmaster, signal.SIGKILL)
-                await until(lambda: not psutil.pid_exists(postmaster))  # noqa: B023
-                await until(lambda: _alive(own_database, 0))
-                is_up_at = time.monotonic()
-                await until(lambda: _alive(own_database, 4))
-                back_s.append(time.monotonic() - is_up_at)
-            await asyncio.sleep(2)
-        launches, patches, tasks = await load.check(own_database)
-    finally:
-        cluster.stop()
+    with Load(Cluster(processes), credentials, random) as load:
+        for _ in range(rounds(30, least=3)):
+            await asyncio.sleep(random.uniform(2, 4))
+            await until(lambda: _alive(own_database, 4))
+            postmaster = int((passable_tmp / "killed" / "postgres" / "postmaster.pid").read_text().split()[0])
+            os.kill(postmaster, signal.SIGKILL)
+            await until(lambda: not psutil.pid_exists(postmaster))  # noqa: B023
+            await until(lambda: _alive(own_database, 0))
+            is_up_at = time.monotonic()
+            await until(lambda: _alive(own_database, 4))
+            back_s.append(time.monotonic() - is_up_at)
+        await asyncio.sleep(2)
+    launches, patches, tasks = await load.check(own_database)
+    processes.kill()
     print(
         f"{len(back_s)} kills: {launches} launches and {patches} patches acknowledged, none lost; "
         f"{tasks} tasks, each ended once"
@@ -108,8 +98,7 @@ async def _alive(url, count):
     except (OSError, TimeoutError, asyncpg.PostgresError):
         return False
     try:
-        sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2"
-        return await connection.fetchval(sql, SIGN_OF_LIFE) >= count
+        return await connection.fetchval(f"SELECT count(*) FROM ({LIVING}) AS living") >= count
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
     finally:

@@ -4,67 +4,23 @@ With WINDLASS_CHAOS_ROUNDS of 10 or more it goes on for ten minutes, else for so
 """
 
 import asyncio
-import os
-import random
 import statistics
-import subprocess
-import sys
 from datetime import timedelta
 
-import pytest
+from tests.chaos.rounds import ROUNDS, chance
+from tests.engine.plans import NEVER_MIND
 
 from windlass.server.model.schedule import LAUNCHER
 from windlass.server.model.task import CompletionStatus, ended, now
 
-ROUNDS = int(os.environ.get("WINDLASS_CHAOS_ROUNDS", "2"))
-SEED = int(os.environ.get("WINDLASS_CHAOS_SEED", random.SystemRandom().randrange(1 << 32)))
 LENGTH = timedelta(minutes=10) if ROUNDS >= 10 else timedelta(seconds=5 * ROUNDS)
 SCHEDULES = 20
 EVERY = timedelta(seconds=2)
-NEVER_MIND = "0 2 29 2 *"
 FIRINGS = """
 SELECT schedule_id, due, fate, task_id, task.created
 FROM schedule_firing LEFT JOIN task ON task.id = task_id
 ORDER BY schedule_id, due
 """
-
-
-class Nodes:
-    """Worker processes on the test's database."""
-
-    def __init__(self, environment):
-        self._environment = environment
-        self.processes = []
-
-    def start(self, *program):
-        process = subprocess.Popen(
-            [sys.executable, "-m", *(program or ("windlass", "worker"))],
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.processes.append(process)
-        assert process.stdout.readline() == "windlass worker ready\n"
-        return process
-
-    def kill(self, process):
-        process.kill()
-        process.wait(10)
-
-    def kill_all(self):
-        """What they did stands still, and can be counted."""
-        for process in self.processes:
-            self.kill(process)
-
-
-@pytest.fixture
-def nodes(environment):
-    nodes = Nodes(environment)
-    yield nodes
-    nodes.kill_all()
-    for process in nodes.processes:
-        process.stdout.close()
 
 
 async def database_time(application):
@@ -88,8 +44,7 @@ async def watched(application, first, until, on_half_time):
     on_half_time: what happens to them in the middle, while they launch what is due, at a moment drawn from the seed.
     """
     due = first + EVERY * ((until - first) // EVERY // 2)
-    half_time = due + timedelta(seconds=random.Random(SEED).uniform(0, 0.4))
-    print(f"\nWINDLASS_CHAOS_SEED={SEED}: {half_time - due} after they are due")
+    half_time = due + timedelta(seconds=chance("nodes killed as schedules are due").uniform(0, 0.4))
     is_half_over = False
     while (at := await database_time(application)) < until + timedelta(seconds=1):
         if at >= half_time and not is_half_over:
@@ -138,31 +93,31 @@ async def check(application, first, until, what):
     return lateness_s
 
 
-async def test_every_due_time_fires_once_on_three_nodes_of_which_one_is_killed(application, nodes):
-    processes = [nodes.start() for _ in range(3)]
+async def test_every_due_time_fires_once_on_three_nodes_of_which_one_is_killed(application, processes):
+    nodes = [processes.start("windlass", "worker") for _ in range(3)]
     first = await made(application)
     until = first + LENGTH
     ending = asyncio.create_task(end_tasks(application))
 
-    await watched(application, first, until, lambda: nodes.kill(processes[0]))
+    await watched(application, first, until, nodes[0].kill)
     ending.cancel()
 
-    assert [process.poll() is None for process in processes] == [False, True, True]
-    nodes.kill_all()
+    assert [node.poll() is None for node in nodes] == [False, True, True]
+    processes.kill()
     await check(application, first, until, "one of three nodes killed")
 
 
-async def test_a_node_whose_clock_is_an_hour_off_fires_nothing_twice_nor_early_nor_late(application, nodes):
-    nodes.start("tests.chaos.stepped_worker", "3600")
-    nodes.start("tests.chaos.stepped_worker", "-3600")
+async def test_a_node_whose_clock_is_an_hour_off_fires_nothing_twice_nor_early_nor_late(application, processes):
+    for step_s in ("3600", "-3600"):
+        processes.start("tests.chaos.stepped_worker", step_s)
     first = await made(application)
     until = first + LENGTH / 2
     ending = asyncio.create_task(end_tasks(application))
 
-    await watched(application, first, until, nodes.start)
+    await watched(application, first, until, lambda: processes.start("windlass", "worker"))
     ending.cancel()
 
-    nodes.kill_all()
+    processes.kill()
     lateness_s = await check(application, first, until, "clocks an hour ahead and an hour behind")
     assert all(any(abs(each - step_s) < 30 for step_s in (3600, 0, -3600)) for each in lateness_s)
     assert all(any(abs(each - step_s) < 30 for each in lateness_s) for step_s in (3600, -3600))

@@ -1,22 +1,15 @@
-"""Many launches on one source that wait for each other, while workers are killed: each runs, in turn, and none is lost.
-
-Kills happen at moments drawn from WINDLASS_CHAOS_SEED (printed).
-"""
+"""Many launches on one source that wait for each other, while workers are killed: each runs, in turn."""
 
 import asyncio
-import os
-import random
-import signal
-import subprocess
-import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
+from tests.chaos.rounds import chance
 from tests.store.examples import until
 
 LAUNCHES = 50
 KILLS = 4
-SEED = int(os.environ.get("WINDLASS_CHAOS_SEED", random.SystemRandom().randrange(1 << 32)))
 
 
 @pytest.fixture
@@ -25,32 +18,12 @@ def settings(settings):
 
 
 @pytest.fixture
-def start_worker(environment):
-    """Starts `windlass worker`, a process group of its own; killed after the test."""
-    started = []
-
-    def start_worker():
-        process = subprocess.Popen(
-            [sys.executable, "-m", "windlass", "worker", "--slots", "2"],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        started.append(process)
-        assert process.stdout.readline() == "windlass worker ready\n"
-        return process
-
-    yield start_worker
-    for process in started:
-        process.kill()
-        process.wait(10)
-        process.stdout.close()
+def start_worker(processes):
+    return partial(processes.start, "windlass", "worker", "--slots", "2")
 
 
 async def test_fifty_launches_on_one_source_run_in_turn_whatever_is_killed(application, start_worker, settled_database):
-    print(f"\nWINDLASS_CHAOS_SEED={SEED}")
-    chance = random.Random(SEED)
+    random = chance("workers killed while tasks wait for a source")
     source = await application.sources.create("laptop", "unix", {})
     workers = [start_worker(), start_worker()]
     ids = [
@@ -74,9 +47,8 @@ async def test_fifty_launches_on_one_source_run_in_turn_whatever_is_killed(appli
 
     for kill in range(1, KILLS + 1):
         await rises_to(kill * LAUNCHES // (KILLS + 2))
-        await asyncio.sleep(chance.random() / 2)
-        victim = workers.pop(0)
-        os.kill(victim.pid, signal.SIGKILL)
+        await asyncio.sleep(random.random() / 2)
+        workers.pop(0).kill()
         workers.append(start_worker())
     await rises_to(LAUNCHES)
 

@@ -1,27 +1,21 @@
 """Whatever is killed in the middle of an aggregation, its task ends as if nothing had been: without help, and once.
 
-Each round kills at a moment of its own, drawn from WINDLASS_CHAOS_SEED (printed), in WINDLASS_CHAOS_ROUNDS rounds.
+Each round kills at a moment of its own.
 """
 
 import asyncio
 import os
-import random
 import signal
-import statistics
-import subprocess
-import sys
 import time
 from contextlib import suppress
 
 import msgspec
-import psutil
 import pytest
+from tests.chaos.rounds import ROUNDS, chance, show
 from tests.conftest import sign_in
-from tests.engine.conftest import job_processes
+from tests.processes import job_processes
 from tests.store.examples import until
 
-ROUNDS = int(os.environ.get("WINDLASS_CHAOS_ROUNDS", "2"))
-SEED = int(os.environ.get("WINDLASS_CHAOS_SEED", random.SystemRandom().randrange(1 << 32)))
 ROWS = 100_000
 COUNTS = ("total", "created", "updated", "deleted", "optimized", "ignored")
 COPY = """
@@ -48,9 +42,9 @@ def reading(year):
 class Arena:
     """Servers and workers to be killed, and one source for each round."""
 
-    def __init__(self, application, api, environment):
+    def __init__(self, application, api, processes):
         self._application = application
-        self._environment = environment
+        self._processes = processes
         self.api = api
         self.workers = []
         self.expected = None
@@ -58,22 +52,8 @@ class Arena:
         self._known_before = None
 
     def start_worker(self):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "windlass", "worker"],
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.workers.append(process)
-        assert process.stdout.readline() == "windlass worker ready\n"
-        return process
-
-    def end_workers(self):
-        for process in self.workers:
-            process.kill()
-            process.wait(10)
-            process.stdout.close()
-        self.workers.clear()
+        self.workers.append(self._processes.start("windlass", "worker"))
+        return self.workers[-1]
 
     async def run_undisturbed(self):
         """Learn what every round has to come to, and how long an aggregation takes."""
@@ -146,9 +126,8 @@ class Rounds:
     def __init__(self, arena, what):
         self._arena = arena
         self._what = what
-        self._random = random.Random(f"{SEED} {what}")
+        self._random = chance(what)
         self._restarts_s = []
-        print(f"\n{what}: {ROUNDS} rounds, WINDLASS_CHAOS_SEED={SEED}")
 
     async def run(self, kill):
         """kill: kills, and sees to it that somebody is there to take over."""
@@ -157,8 +136,7 @@ class Rounds:
             number += 1
             assert number <= 3 * ROUNDS + 3, "the tasks end before they can be disturbed"
             await self._round(number, kill)
-        figures = sorted(round(each, 3) for each in self._restarts_s)
-        print(f"{self._what}: from kill to new start, s: {figures}, median {statistics.median(figures):.3f}")
+        show(f"{self._what}: from kill to new start", self._restarts_s)
 
     async def _round(self, number, kill):
         arena = self._arena
@@ -188,23 +166,12 @@ class Rounds:
         assert (await arena.row(task_id))["attempts"] == 2
 
 
-def job_process(pids):
-    """The one job process that runs below the given ones, and the process it is below."""
-    found = []
-    for pid in pids:
-        with suppress(psutil.NoSuchProcess):
-            found += [(job, pid) for job in job_processes(pid)]
-    return found[0] if found else (None, pids[0])
-
-
 @pytest.fixture
-async def arena(application, credentials, environment, start):
+async def arena(application, credentials, processes, start):
     """A server without a worker, and no worker yet."""
     server = start("--no-worker")
     with sign_in(server.url, credentials) as api:
-        arena = Arena(application, api, environment)
-        yield arena
-        arena.end_workers()
+        yield Arena(application, api, processes)
 
 
 async def test_a_worker_killed_in_the_middle_of_an_aggregation_is_made_up_for_by_another(arena):
@@ -214,8 +181,8 @@ async def test_a_worker_killed_in_the_middle_of_an_aggregation_is_made_up_for_by
     def kill(number):
         """In odd rounds another worker is there already, in even ones it comes afterwards."""
         has_standby = number % 2 == 1
-        _, pid = job_process([worker.pid for worker in arena.workers])
-        (victim,) = (worker for worker in arena.workers if worker.pid == pid)
+        alive = [worker for worker in arena.workers if worker.poll() is None]
+        victim = next((worker for worker in alive if job_processes(worker.pid)), alive[0])
         if not has_standby:
             for worker in arena.workers:
                 worker.kill()
@@ -234,8 +201,7 @@ async def test_a_job_killed_in_the_middle_of_an_aggregation_is_run_again(arena):
     await arena.run_undisturbed()
 
     def kill(_):
-        job, _ = job_process([worker.pid])
-        if job is not None:
+        for job in job_processes(worker.pid):
             with suppress(ProcessLookupError):
                 os.killpg(job.pid, signal.SIGKILL)
 
@@ -244,11 +210,11 @@ async def test_a_job_killed_in_the_middle_of_an_aggregation_is_run_again(arena):
 
 
 async def test_a_server_killed_with_its_worker_goes_on_where_it_was_once_it_is_started_again(
-    application, credentials, environment, start
+    application, credentials, processes, start
 ):
     servers = [start()]
     clients = [sign_in(servers[0].url, credentials)]
-    arena = Arena(application, clients[0], environment)
+    arena = Arena(application, clients[0], processes)
     await arena.run_undisturbed()
 
     def kill(_):

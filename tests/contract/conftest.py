@@ -4,13 +4,14 @@ Nothing runs here by itself, so a test may be sure of every task's state; what w
 """
 
 import io
+import json
 import os
 import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +22,7 @@ import psutil
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.conftest import fresh_database
+from tests.contract.answers import PATCH_TYPE
 
 from windlass.server import app
 from windlass.server.config import Settings
@@ -147,6 +149,18 @@ class Installation:
         if settings is None:
             settings = {"id_column": "id"} if connector == "delimited" else {}
         return self.call(self.application.sources.create, f"source {uuid.uuid4().hex}", connector, settings)
+
+    def row(self, task_id: str) -> Any:
+        """All that the database keeps of a task."""
+        (row,) = self.fetch("SELECT * FROM task WHERE id = $1::text::uuid", task_id)
+        return row
+
+    def queued(self, task_id: str) -> list[int]:
+        """The priorities of a task's entries in the queue."""
+        entries = self.fetch(
+            "SELECT priority FROM queue.pgqueuer WHERE convert_from(payload, 'utf-8') LIKE $1", f"{task_id}:%"
+        )
+        return [entry["priority"] for entry in entries]
 
     def uploaded(self, task_id: str) -> bytes | None:
         """The file kept for a task; None where there is none."""
@@ -275,3 +289,53 @@ def admin(installation: Installation) -> Iterator[httpx2.Client]:
     headers = {"Authorization": f"Bearer {installation.token()}"}
     with httpx2.Client(base_url=f"{installation.url}/beta", headers=headers, timeout=30) as client:
         yield client
+
+
+@pytest.fixture
+def run(admin):
+    """Runs a task, of a name that nobody has used unless said otherwise; bytes are sent as they are."""
+
+    def run(body=None, content_type="application/json", **fields):
+        if body is None:
+            fields.setdefault("taskDefinitionName", f"Sweep {uuid.uuid4().hex}")
+            body = json.dumps(fields).encode()
+        headers = {"Content-Type": content_type} if content_type else {}
+        return admin.post("/task-execution/run", content=body, headers=headers)
+
+    return run
+
+
+@pytest.fixture
+def run_outside(run):
+    """Runs a task that a program outside reports on."""
+    return lambda **fields: run(**{"executionType": "EVENT"} | fields)
+
+
+@pytest.fixture
+def call(run):
+    """Runs a task that calls a service."""
+    return lambda **fields: run(**{"executionService": "SWEEP", "executionPath": "/tasks/run"} | fields)
+
+
+@pytest.fixture
+def pending(installation):
+    """A pending task, created a while ago."""
+    return installation.add_task(created=now() - timedelta(hours=1))
+
+
+@pytest.fixture
+def patch(admin):
+    """Sends a patch, in JSON unless it is bytes already."""
+
+    def patch(task_id, body, content_type=PATCH_TYPE):
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": content_type} if content_type else {}
+        return admin.patch(f"/task-status/{task_id}", content=content, headers=headers)
+
+    return patch
+
+
+@pytest.fixture
+def read(admin):
+    """The task's document, to the byte."""
+    return lambda task_id: admin.get(f"/task-status/{task_id}").content

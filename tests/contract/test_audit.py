@@ -4,13 +4,9 @@ import json
 
 import httpx2
 import pytest
-from tests.contract.test_executions import call, run, run_outside, status_of
+from tests.contract.answers import PATCH_TYPE, status_of
 
 from windlass.server.model.task import CompletionStatus, now
-
-__all__ = ["call", "run", "run_outside"]
-
-PATCH_TYPE = "application/json-patch+json"
 
 
 @pytest.fixture

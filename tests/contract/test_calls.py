@@ -3,17 +3,15 @@
 import json
 
 import pytest
+from tests.contract.answers import assert_refused, status_of
 from tests.contract.conftest import SERVICES
-from tests.contract.test_executions import assert_refused, call, queued_of, row_of, run, status_of
 
 from windlass.server.model.task import Priority
-
-__all__ = ["call", "run"]
 
 
 def called(installation, status):
     """The call that the task is to make."""
-    return row_of(installation, status["id"])["arguments"]["call"]
+    return installation.row(status["id"])["arguments"]["call"]
 
 
 def test_a_call_is_made_of_the_services_base_url_the_path_and_the_arguments(call, installation):
@@ -26,8 +24,8 @@ def test_a_call_is_made_of_the_services_base_url_the_path_and_the_arguments(call
     assert json.loads(made["body"]) == arguments | {"taskId": status["id"]}
     assert status["attributes"] == arguments | {"executionService": "SWEEP", "executionPath": "/tasks/run"}
     assert (status["progress"], status["completionStatus"]) == ("Queued", None)
-    assert queued_of(installation, status["id"]) == [Priority.LOW]
-    row = row_of(installation, status["id"])
+    assert installation.queued(status["id"]) == [Priority.LOW]
+    row = installation.row(status["id"])
     assert (row["execution"], row["max_attempts"], row["holds_source"]) == ("worker", 3, False)
 
 
@@ -68,8 +66,8 @@ def test_a_url_without_end_is_refused(call):
 def test_a_priority_reaches_the_queue(call, installation, priority, expected):
     status = status_of(call(priority=priority))
 
-    assert row_of(installation, status["id"])["priority"] == expected
-    assert queued_of(installation, status["id"]) == [expected]
+    assert installation.row(status["id"])["priority"] == expected
+    assert installation.queued(status["id"]) == [expected]
 
 
 @pytest.mark.parametrize("fields", [

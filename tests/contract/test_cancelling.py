@@ -1,11 +1,9 @@
 """Cancelling tasks over the API. Contract §6; how a job is stopped is tests/engine's matter."""
 
 import pytest
-from tests.contract.test_executions import UNKNOWN_ID, call, row_of, run, run_outside, status_of
+from tests.contract.answers import UNKNOWN_ID, status_of
 
 from windlass.server.model.task import CompletionStatus, now
-
-__all__ = ["call", "run", "run_outside"]
 
 
 @pytest.fixture
@@ -48,7 +46,7 @@ def test_cancelling_what_runs_answers_it_as_it_is_and_asks_it_to_stop(call, canc
         status = status_of(cancel(task_id))
         assert status["completionStatus"] is None
         assert [each["localizedText"]["message"] for each in status["messages"]] == ["tester asked the task to stop."]
-    assert row_of(installation, task_id)["cancel_requested"] is True
+    assert installation.row(task_id)["cancel_requested"] is True
 
 
 @pytest.mark.parametrize("ended", CompletionStatus)

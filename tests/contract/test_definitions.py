@@ -7,15 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import pytest
-from tests.contract.test_executions import UNKNOWN_ID, assert_refused, run, run_outside, status_of
+from tests.contract.answers import MIB, PATCH_TYPE, UNKNOWN_ID, assert_refused, replace, status_of
 
 from windlass.server.language import strict_json
 from windlass.server.model.definition import ACCOUNT_AGGREGATION, BUILT_IN, ENTITLEMENT_AGGREGATION
 
-__all__ = ["run", "run_outside"]
-
-PATCH_TYPE = "application/json-patch+json"
-MIB = 1 << 20
 BUILT_IN_IDS = {definition.id for definition in BUILT_IN.values()}
 
 
@@ -50,10 +46,6 @@ def patch(admin):
 def read(admin):
     """The definition, to the byte."""
     return lambda definition_id: admin.get(f"/task-definitions/{definition_id}").content
-
-
-def replace(path, value):
-    return {"op": "replace", "path": path, "value": value}
 
 
 @pytest.mark.parametrize("said", ["3", 0, 101, 2.5, True, [3]])

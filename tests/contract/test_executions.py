@@ -6,14 +6,12 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.contract.answers import BAD_SYNTAX, MIB, UNKNOWN_ID, assert_refused, status_of
 from tests.contract.test_load import BUSY
 
 from windlass.server.model.definition import ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION
 from windlass.server.model.task import Priority
 
-UNKNOWN_ID = "0" * 32
-MIB = 1 << 20
-BAD_CONTENT, BAD_SYNTAX = "400.1 Bad Request Content", "400.0 Bad Request Syntax"
 AGGREGATIONS = {ACCOUNT_AGGREGATION: "load-accounts", ENTITLEMENT_AGGREGATION: "load-entitlements"}
 STATUS_KEYS = {
     "id", "type", "uniqueName", "description", "parentName", "launcher", "target", "created", "modified", "launched",
@@ -23,58 +21,8 @@ STATUS_KEYS = {
 
 
 @pytest.fixture
-def run(admin):
-    """Runs a task, of a name that nobody has used unless said otherwise; bytes are sent as they are."""
-
-    def run(body=None, content_type="application/json", **fields):
-        if body is None:
-            fields.setdefault("taskDefinitionName", f"Sweep {uuid.uuid4().hex}")
-            body = json.dumps(fields).encode()
-        headers = {"Content-Type": content_type} if content_type else {}
-        return admin.post("/task-execution/run", content=body, headers=headers)
-
-    return run
-
-
-@pytest.fixture
-def run_outside(run):
-    """Runs a task that a program outside reports on."""
-    return lambda **fields: run(**{"executionType": "EVENT"} | fields)
-
-
-@pytest.fixture
-def call(run):
-    """Runs a task that calls a service."""
-    return lambda **fields: run(**{"executionService": "SWEEP", "executionPath": "/tasks/run"} | fields)
-
-
-@pytest.fixture
 def unix(installation):
     return installation.add_source("unix")
-
-
-def status_of(answer):
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def row_of(installation, task_id):
-    (row,) = installation.fetch("SELECT * FROM task WHERE id = $1::text::uuid", task_id)
-    return row
-
-
-def queued_of(installation, task_id):
-    """The priorities of the task's entries in the queue."""
-    entries = installation.fetch(
-        "SELECT priority FROM queue.pgqueuer WHERE convert_from(payload, 'utf-8') LIKE $1", f"{task_id}:%"
-    )
-    return [entry["priority"] for entry in entries]
-
-
-def assert_refused(answer, *named, code=BAD_CONTENT):
-    assert (answer.status_code, answer.json()["detailCode"]) == (400, code), answer.text
-    for word in named:
-        assert word in answer.json()["causes"][0]["text"]
 
 
 # What is to run
@@ -160,7 +108,7 @@ def test_words_are_taken_in_any_case(call, installation):
         status["attributes"] | {"priority": "HIGH", "executionType": "REST", "restMethod": "DELETE"}
         == (status["attributes"])
     )
-    assert row_of(installation, status["id"])["arguments"]["call"]["method"] == "DELETE"
+    assert installation.row(status["id"])["arguments"]["call"]["method"] == "DELETE"
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
@@ -218,9 +166,9 @@ def test_a_built_in_definition_runs_its_own_job_whatever_else_is_said(run, insta
     assert status["taskDefinitionSummary"]["id"] == definition.id
     optimized = {"optimizedAggregation": "enabled"} if definition is ACCOUNT_AGGREGATION else {}
     assert status["attributes"] == {"appId": unix.id} | optimized
-    row = row_of(installation, status["id"])
+    row = installation.row(status["id"])
     assert (row["execution"], row["holds_source"], row["max_attempts"]) == ("worker", True, 3)
-    assert queued_of(installation, status["id"]) == [Priority.LOW]
+    assert installation.queued(status["id"]) == [Priority.LOW]
 
 
 @pytest.mark.parametrize("definition", AGGREGATIONS, ids=lambda definition: definition.unique_name)
@@ -248,7 +196,7 @@ def test_a_run_may_disable_optimization(run, installation, unix, value, optimize
     status = status_of(run(taskDefinitionName=ACCOUNT_AGGREGATION.unique_name, arguments=arguments))
 
     assert status["attributes"]["optimizedAggregation"] == optimized
-    assert row_of(installation, status["id"])["arguments"] == {"rewrite_all": optimized == "disabled"}
+    assert installation.row(status["id"])["arguments"] == {"rewrite_all": optimized == "disabled"}
 
 
 @pytest.mark.parametrize(("arguments", "named"), [
@@ -285,9 +233,9 @@ def test_a_task_for_a_program_outside_tells_it_all_and_waits_for_it(run, install
     status = status_of(run(executionType=execution_type, arguments=arguments, **given))
 
     assert status["attributes"] == arguments | given | {"executionType": execution_type.upper()}
-    row = row_of(installation, status["id"])
+    row = installation.row(status["id"])
     assert (row["execution"], row["priority"], row["arguments"]) == ("external", Priority.HIGH, {})
-    assert queued_of(installation, status["id"]) == []
+    assert installation.queued(status["id"]) == []
     ending = [{"op": "replace", "path": "/completionStatus", "value": "SUCCESS"}]
     ended = admin.patch(f"/task-status/{status['id']}", json=ending).json()
     assert (ended["completionStatus"], ended["attributes"]) == ("SUCCESS", status["attributes"])

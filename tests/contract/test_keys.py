@@ -9,6 +9,8 @@ import pytest
 from tests.conftest import execute
 from tests.contract.nodes import WITHIN_S, Node
 
+from windlass.server.store.revocations import delete_over
+
 
 @pytest.fixture
 def nodes(start):
@@ -89,7 +91,7 @@ async def test_keys_are_rotated_without_a_token_being_refused(nodes, client, win
 
     assert all(soon(lambda node=node: kids(node) == [made["id"]]) for node in nodes)
     assert statuses(nodes, old, new) == [[401, 200], [401, 200]]
-    await application.retention.delete_ended()
+    await delete_over(application.database)
     rows = await application.database.fetch("SELECT kid FROM signing_key")
     assert [row["kid"] for row in rows] == [made["id"]]
 

@@ -4,6 +4,7 @@ import os
 import re
 
 import pytest
+from tests.contract.answers import assert_refused
 
 from windlass.server.model.task import CompletionStatus
 from windlass.server.store import uploads
@@ -240,13 +241,6 @@ def test_a_file_in_another_field_is_not_passed_over(unix, launch):
     body = b'--x\r\nContent-Disposition: form-data; name="csvFile"; filename="a.csv"\r\n\r\nid\n1\n\r\n--x--\r\n'
 
     assert_refused(launch(unix.id, body, "multipart/form-data; boundary=x"), '"csvFile"', "file")
-
-
-def assert_refused(answer, *named, code="400.1 Bad Request Content"):
-    assert answer.status_code == 400, answer.text
-    assert answer.json()["detailCode"] == code
-    for word in named:
-        assert word in answer.json()["causes"][0]["text"]
 
 
 BOUNDARY_X = "multipart/form-data; boundary=x"

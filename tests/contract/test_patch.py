@@ -5,16 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.contract.answers import UNKNOWN_ID, assert_refused, replace
 
 from windlass.server.model.task import CompletionStatus, now
-
-PATCH_TYPE = "application/json-patch+json"
-UNKNOWN_ID = "0" * 32
-MIB = 1 << 20
-
-
-def replace(path, value):
-    return {"op": "replace", "path": path, "value": value}
 
 
 def status(value):
@@ -30,40 +23,9 @@ def description(value):
 
 
 @pytest.fixture
-def pending(installation):
-    """A pending task, created a while ago."""
-    return installation.add_task(created=now() - timedelta(hours=1))
-
-
-@pytest.fixture
 def ended(installation):
     """A task that ended ERROR a while ago."""
     return installation.add_task(CompletionStatus.ERROR, created=now() - timedelta(hours=1))
-
-
-@pytest.fixture
-def patch(admin):
-    """Sends a patch, in JSON unless it is bytes already."""
-
-    def patch(task_id, body, content_type=PATCH_TYPE):
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Content-Type": content_type} if content_type else {}
-        return admin.patch(f"/task-status/{task_id}", content=content, headers=headers)
-
-    return patch
-
-
-@pytest.fixture
-def read(admin):
-    """The task's document, to the byte."""
-    return lambda task_id: admin.get(f"/task-status/{task_id}").content
-
-
-def assert_refused(answer, *named, code="400.1 Bad Request Content"):
-    assert answer.status_code == 400, answer.text
-    assert answer.json()["detailCode"] == code
-    for word in named:
-        assert word in answer.json()["causes"][0]["text"]
 
 
 @pytest.mark.parametrize(("given", "expected"), [
@@ -170,13 +132,6 @@ def test_a_description_is_a_text(pending, patch, value):
     assert_refused(patch(pending.id, [description(value)]), "description")
 
 
-def test_nesting_without_end_is_refused(pending, patch):
-    for depth in (50, 500, 900, 1_000, 5_000, 100_000):
-        nested = b"[" * depth + b"]" * depth
-        answer = patch(pending.id, b'[{"op":"replace","path":"/description","value":%s}]' % nested)
-        assert answer.status_code == 400
-
-
 @pytest.mark.parametrize("value", ["", 'Häßlich \U0001f9f9 \u2028\\"', "x" * 100_000])
 def test_a_description_is_kept_as_it_is(pending, patch, read, value):
     answer = patch(pending.id, [description(value)])
@@ -274,43 +229,6 @@ def test_a_patch_with_one_bad_operation_changes_nothing(pending, patch, read, ba
 
     assert answer.status_code == 400
     assert read(pending.id) == before
-
-
-def test_a_lone_operation_is_a_patch_of_one(pending, patch):
-    answer = patch(pending.id, status("Success"))
-
-    assert (answer.status_code, answer.json()["completionStatus"]) == (200, "SUCCESS")
-
-
-@pytest.mark.parametrize("around", [b"%s\n", b"\r\n\t %s \n\n"])
-def test_white_space_around_the_patch_is_passed_over(pending, patch, around):
-    answer = patch(pending.id, around % json.dumps([status("Success")]).encode())
-
-    assert answer.status_code == 200
-
-
-@pytest.mark.parametrize("body", [
-    b"", b" \n", b"{", b"[", b"nonsense", b"[]x", b"\xff\xfe", b"\xef\xbb\xbf[]",
-    b"[{}", b'["\xff"]',
-])  # fmt: skip
-def test_a_body_that_is_no_json_is_bad_syntax(pending, patch, body):
-    assert_refused(patch(pending.id, body), code="400.0 Bad Request Syntax")
-
-
-@pytest.mark.parametrize("body", [
-    None, 1, "text", True, {}, [None], [[]], ["x"], [{}], [{"op": "replace"}], [{"path": "/description"}],
-    [{"op": 1, "path": "/description", "value": ""}], [{"op": "replace", "path": None, "value": ""}],
-    [{"op": None, "path": "/description", "value": ""}],
-])  # fmt: skip
-def test_json_that_is_no_patch_is_bad_content(pending, patch, body):
-    assert_refused(patch(pending.id, body))
-
-
-@pytest.mark.parametrize("op", ["REPLACE", "", "nonsense", " add"])
-def test_an_unknown_operation_is_refused_by_name(pending, patch, op):
-    operation = {"op": op, "path": "/description", "from": "/launcher", "value": "x"}
-
-    assert_refused(patch(pending.id, [description("x"), operation]), json.dumps(op), "Operation 1", "add, remove")
 
 
 @pytest.mark.parametrize(("operation", "expected"), [
@@ -431,28 +349,6 @@ def test_a_task_that_went_well_stays_complete_and_keeps_the_last_word(pending, p
     assert second.json()["progress"] == first.json()["progress"] == "All swept"
 
 
-@pytest.mark.parametrize(("body", "word"), [
-    (b'[{"op":"replace","path":"/progress","value":"x","value":"y"}]', "value"),
-    (b'[{"op":"replace","path":"/attributes/x","value":NaN}]', "NaN"),
-    (b'[{"op":"replace","path":"/attributes/x","value":1e999}]', "1e999"),
-    (b'[{"op":"replace","path":"/attributes/x","value":9223372036854775808}]', "64 bits"),
-    (b'[{"op":"replace","path":"/attributes/x","value":"\\u0000"}]', "U+0000"),
-    (b'[{"op":"replace","path":"/attributes/x","value":"\\ud800"}]', "surrogate"),
-    (b'[{"op":"replace","path":"/attributes/x","value":%s}]' % (b"[" * 63 + b"]" * 63), "64 levels"),
-])  # fmt: skip
-def test_json_that_readers_disagree_on_is_bad_syntax(pending, patch, body, word):
-    assert_refused(patch(pending.id, body), word, code="400.0 Bad Request Syntax")
-
-
-def test_a_patch_that_grows_without_end_is_refused(installation, patch, read):
-    task = installation.add_task(attributes={"a": "x" * 100_000})
-    before = read(task.id)
-    copies = [{"op": "copy", "from": "/attributes", "path": "/attributes/b"} for _ in range(100)]
-
-    assert_refused(patch(task.id, copies), "4194304")
-    assert read(task.id) == before
-
-
 def test_reports_of_many_at_once_are_all_kept(installation, patch):
     task = installation.add_task()
 
@@ -464,46 +360,6 @@ def test_reports_of_many_at_once_are_all_kept(installation, patch):
 
     assert codes == {200}
     assert patch(task.id, []).json()["attributes"] == {f"n{number}": number for number in range(40)}
-
-
-@pytest.mark.parametrize("content_type", [
-    PATCH_TYPE, "application/json", "application/json; charset=utf-8", "Application/JSON-Patch+JSON;charset=UTF-8",
-])  # fmt: skip
-def test_a_patch_comes_as_json(pending, patch, content_type):
-    assert patch(pending.id, [], content_type).status_code == 200
-
-
-@pytest.mark.parametrize("content_type", [
-    None, "text/plain", "application/merge-patch+json", "application/x-www-form-urlencoded", "application/jsonx", ";",
-])  # fmt: skip
-def test_another_media_type_is_not_supported(pending, patch, content_type):
-    answer = patch(pending.id, [], content_type)
-
-    assert (answer.status_code, answer.json()["detailCode"][:3]) == (415, "415")
-    assert PATCH_TYPE in answer.json()["causes"][0]["text"]
-
-
-@pytest.mark.parametrize(("size", "expected"), [(MIB, 200), (MIB + 1, 413), (8 * MIB, 413)])
-def test_a_patch_of_more_than_a_mebibyte_is_too_large(pending, patch, size, expected):
-    answer = patch(pending.id, b"[]".ljust(size))
-
-    assert answer.status_code == expected
-    assert expected == 200 or answer.json()["detailCode"].startswith("413")
-
-
-def test_a_patch_without_a_length_is_too_large_all_the_same(pending, admin):
-    answer = admin.patch(
-        f"/task-status/{pending.id}", content=iter([b" " * MIB, b"[]"]), headers={"Content-Type": PATCH_TYPE}
-    )
-
-    assert answer.status_code == 413
-
-
-def test_a_hundred_operations_are_the_most(pending, patch):
-    hundred = [description(str(number)) for number in range(100)]
-
-    assert patch(pending.id, hundred).json()["description"] == "99"
-    assert_refused(patch(pending.id, [*hundred, description("one more")]), "101", "100")
 
 
 @pytest.mark.parametrize("task_id", [UNKNOWN_ID, "nonsense", "A" * 32])

@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 import yaml
-from tests.docs.test_docs import COMMANDS, ROOT, SETTING, SETTINGS, is_known
+from tests.docs.pages import ROOT
+from tests.docs.test_docs import COMMANDS, SETTING, SETTINGS, is_known
 
 DEPLOY = ROOT / "deploy"
 FILES = sorted(DEPLOY.iterdir())

@@ -2,7 +2,7 @@
 
 What stands in PowerShell and Go cannot be run here. Instead it is checked that every operation of SailPoint's documents
 is shown with each of its parameters, that no parameter is shown that it does not have, and that the same follows in
-Python and in a shell. What follows is run by test_docs.py.
+Python and in a shell. What follows is run by test_examples.py.
 """
 
 import re
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
-from tests.docs.test_docs import COMMANDS, DOCS, Block, blocks_of
+from tests.docs.pages import DOCS, Block, blocks_of
+from tests.docs.test_docs import COMMANDS
 
 import windlass
 

@@ -1,13 +1,13 @@
 """Workers that run the jobs of jobs.py, in this process, and tasks for them."""
 
 import asyncio
-from contextlib import suppress
+from functools import partial
 
-import psutil
 import pytest
 from tests.engine import jobs
 from tests.engine.plans import NEVER_MIND, Planner
-from tests.store.examples import insert, is_alive, row_of, task_of, until
+from tests.processes import job_processes
+from tests.store.examples import insert, row_of, task_of, until
 from tests.store.shared_database import database_url, module_database_url
 
 from windlass.server.engine import queue
@@ -32,25 +32,6 @@ class Working:
     @property
     def has_stopped(self):
         return self._running.done()
-
-
-def launchers(worker_pid=None):
-    """The processes that start the jobs of the workers in a process, this one by default."""
-    found = []
-    for child in psutil.Process(worker_pid).children():
-        with suppress(psutil.NoSuchProcess):
-            if "engine.launcher" in " ".join(child.cmdline()):
-                found.append(child)
-    return found
-
-
-def job_processes(worker_pid=None):
-    """The job processes of the workers in a process, this one by default."""
-    found = []
-    for launcher in launchers(worker_pid):
-        with suppress(psutil.NoSuchProcess):
-            found += filter(is_alive, launcher.children())
-    return found
 
 
 @pytest.fixture
@@ -85,12 +66,6 @@ async def work(application):
 @pytest.fixture
 async def source(application):
     return await application.sources.create("HR", "delimited", {"id_column": "id"})
-
-
-@pytest.fixture
-async def no_nodes(application):
-    """The nodes of tests before this one are forgotten."""
-    await application.database.write("DELETE FROM node")
 
 
 class Launched:
@@ -156,6 +131,12 @@ def job_process():
         return found
 
     return find
+
+
+@pytest.fixture
+def worker_process(processes):
+    """Starts worker_process.py, with variables of its environment."""
+    return partial(processes.start, "tests.engine.worker_process")
 
 
 @pytest.fixture

@@ -46,12 +46,16 @@ class Network:
     async def _accept(self, reader, writer):
         pump = asyncio.current_task()
         self._pumps.add(pump)
+        writers = [writer]
         try:
             await self._is_whole.wait()
             back_reader, back_writer = await asyncio.open_unix_connection(self._to)
+            writers.append(back_writer)
             await asyncio.gather(self._pump(reader, back_writer), self._pump(back_reader, writer))
         finally:
             self._pumps.discard(pump)
+            for each in writers:
+                each.close()
 
     async def _pump(self, reader, writer):
         with suppress(ConnectionError):

@@ -6,17 +6,15 @@ import signal
 import msgspec
 import pytest
 from tests.engine import jobs
-from tests.engine.test_lost_workers import worker_process
-from tests.store.examples import insert, is_alive, task_of, until
+from tests.processes import is_alive
+from tests.store.examples import insert, task_of, until
 
 from windlass.server.engine import stopping
 from windlass.server.errors import Fenced
 from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
 from windlass.server.model.task import CompletionStatus, Execution, Message, MessageType, now, progressed
 from windlass.server.service.tasks import Edit
-from windlass.server.store.leases import SignOfLife
-
-__all__ = ["worker_process"]
+from windlass.server.store.life import SignOfLife
 
 CLEAR = Edit(
     lambda task: msgspec.structs.replace(task, completion_status=CompletionStatus.TERMINATED), {"completion_status"}

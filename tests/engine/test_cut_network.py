@@ -1,23 +1,22 @@
 """A node that is cut off: others do its tasks, what it still writes is refused, and it comes back as a new one."""
 
 import asyncio
-import subprocess
-import sys
 import time
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 from tests.engine import jobs
-from tests.engine.conftest import job_processes
 from tests.engine.network import Network
-from tests.store.examples import is_alive, until
+from tests.processes import is_alive, job_processes
+from tests.store.examples import until
 
+from windlass.server.engine import worker
 from windlass.server.model.task import CompletionStatus
-from windlass.server.store.leases import LEASE
+from windlass.server.store import leases
 
-ROOT = Path(__file__).parents[2]
+LEASE_S = 4
 
-pytestmark = pytest.mark.usefixtures("settled_database", "no_nodes")
+pytestmark = pytest.mark.usefixtures("settled_database")
 
 
 @pytest.fixture
@@ -29,32 +28,19 @@ async def network(database_url, tmp_path):
 
 
 @pytest.fixture
-async def far(environment, network, tmp_path):
-    """A worker process on the other side of the network, with leases of the usual length."""
-    log = tmp_path / "far.log"
-    with log.open("w") as file:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.engine.worker_process",
-            str(LEASE.total_seconds()),
-            cwd=ROOT,
-            env=environment | {"WINDLASS_DATABASE_URL": network.url},
-            stdout=subprocess.PIPE,
-            stderr=file,
-        )
-    assert await process.stdout.readline() == b"ready\n"
-    process.log = log
-    yield process
-    process.kill()
-    await process.wait()
-    print(log.read_text())
+async def far(processes, network, monkeypatch):
+    """A worker process on the other side of the network; all leases last LEASE_S."""
+    monkeypatch.setattr(leases, "LEASE", timedelta(seconds=LEASE_S))
+    monkeypatch.setattr(worker, "LEASE", timedelta(seconds=LEASE_S))
+    return await asyncio.to_thread(  # The network is this loop's.
+        processes.start, "tests.engine.worker_process", str(LEASE_S), WINDLASS_DATABASE_URL=network.url
+    )
 
 
 async def test_a_node_that_is_cut_off_loses_its_tasks_to_others_and_comes_back_as_a_new_one(
     application, network, far, launch, work
 ):
-    task = await launch(jobs.report_often, for_s=16, status="SUCCESS", max_attempts=3)
+    task = await launch(jobs.report_often, for_s=8, status="SUCCESS", max_attempts=3)
     await task.running("Report")
     first = await task.row()
     (job,) = job_processes(far.pid)
@@ -68,7 +54,7 @@ async def test_a_node_that_is_cut_off_loses_its_tasks_to_others_and_comes_back_a
         return row["attempts"] == 2 and row["node"] not in (None, first["node"])
 
     await until(runs_elsewhere, timeout_s=30)
-    assert time.monotonic() - cut_at <= LEASE.total_seconds() + 2
+    assert time.monotonic() - cut_at <= LEASE_S + 2
     await until(lambda: not is_alive(job))
     assert network.held > 0
     taken_over = await task.row()
@@ -79,7 +65,7 @@ async def test_a_node_that_is_cut_off_loses_its_tasks_to_others_and_comes_back_a
         return {number for number, state in states.items() if state == "ready"} - {first["node"]}
 
     await until(is_back_as_another)
-    assert far.returncode is None
+    assert far.poll() is None
     row = await task.row()
     assert (row["epoch"], row["node"], row["attempts"]) == (taken_over["epoch"], taken_over["node"], 2)
     ended = await task.ended(timeout_s=90)

@@ -3,13 +3,10 @@
 import msgspec
 import pytest
 from tests.engine import jobs
-from tests.engine.test_lost_workers import worker_process
 
 from windlass.server.engine.attempts import backoff_s
 from windlass.server.model.definition import ACCOUNT_AGGREGATION
 from windlass.server.model.task import CompletionStatus
-
-__all__ = ["worker_process"]
 
 
 @pytest.mark.parametrize(("attempt", "most"), [(1, 4), (2, 8), (3, 16), (7, 256), (8, 300), (1000, 300)])

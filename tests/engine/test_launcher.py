@@ -7,8 +7,8 @@ import signal
 import psutil
 import pytest
 from tests.engine import jobs
-from tests.engine.conftest import launchers
-from tests.store.examples import is_alive, until
+from tests.processes import is_alive, launchers
+from tests.store.examples import until
 
 from windlass.server.engine.job import Finished, JobSpec
 from windlass.server.engine.process import Launcher

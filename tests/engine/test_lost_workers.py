@@ -3,15 +3,14 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from tests.conftest import execute
 from tests.engine import jobs
-from tests.store.examples import is_alive, until
+from tests.engine.worker_process import LEASE_S
+from tests.processes import is_alive
+from tests.store.examples import until
 
 from windlass.server.engine import sweeper, worker
 from windlass.server.engine.attempts import Attempts
@@ -19,50 +18,20 @@ from windlass.server.engine.sweeper import Sweeper
 from windlass.server.errors import DatabaseUnavailable
 from windlass.server.model.task import CompletionStatus
 from windlass.server.store import leases
+from windlass.server.store.life import SignOfLife
 
 TERMINATE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE '{}'
 """
-ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("settled_database")
 
 
 @pytest.fixture
-async def worker_process(environment, tmp_path):
-    """Starts worker_process.py; killed after the test."""
-    started = []
-
-    def start():
-        log = (tmp_path / f"worker {len(started)}.log").open("w+")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.engine.worker_process"],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        process.log = log
-        started.append(process)
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait(10)
-        process.stdout.close()
-        process.log.seek(0)
-        print(process.log.read())
-        process.log.close()
-
-
-@pytest.fixture
 def short_leases(monkeypatch):
     """Leases of workers in this process, as short as those of worker_process.py."""
-    lease = timedelta(seconds=1.5)
+    lease = timedelta(seconds=LEASE_S)
     monkeypatch.setattr(leases, "LEASE", lease)
     monkeypatch.setattr(worker, "LEASE", lease)
 
@@ -217,7 +186,7 @@ async def test_a_worker_outlives_a_database_that_is_away_for_a_while(work, launc
 
 async def test_two_sweepers_count_a_lost_attempt_once(launch, application, source):
     task = await launch(jobs.succeed, max_attempts=5)
-    life = await leases.SignOfLife.show(application.database.url)
+    life = await SignOfLife.show(application.database.url)
     await application.lease_store.start(task.id, life.node)
     life.end()
     attempts = Attempts(application.database, application.task_store, application.lease_store, application.changes)

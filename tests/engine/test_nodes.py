@@ -11,14 +11,12 @@ from tests.store.examples import until
 
 from windlass import __version__
 from windlass.server.engine import presence
-from windlass.server.store.leases import SignOfLife
+from windlass.server.store.life import SignOfLife
 from windlass.server.store.nodes import SILENT, Identity, NodeKind, NodeState
-
-pytestmark = pytest.mark.usefixtures("no_nodes")
 
 
 @pytest.fixture
-async def live(application, no_nodes):
+async def live(application):
     """A sign of life whose node has been seen; ended after the test."""
     life = await SignOfLife.show(application.database.url)
     await application.nodes.see(identity(life.node), is_stopping=False)

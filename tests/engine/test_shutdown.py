@@ -2,9 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from tests.engine import jobs
@@ -12,37 +9,11 @@ from tests.store.examples import until
 
 from windlass.server.model.task import CompletionStatus
 
-ROOT = Path(__file__).parents[2]
-
-pytestmark = pytest.mark.usefixtures("no_nodes")
-
 
 @pytest.fixture
-def worker_process(environment, tmp_path):
-    """Starts worker_process.py with a grace in seconds, its log in a file; killed after the test."""
-    started = []
-
-    def start(grace_s):
-        log = tmp_path / "worker.log"
-        with log.open("w") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.engine.worker_process"],
-                cwd=ROOT,
-                env=environment | {"WINDLASS_SHUTDOWN_GRACE_S": str(grace_s)},
-                stdout=subprocess.PIPE,
-                stderr=file,
-                text=True,
-            )
-        started.append(process)
-        assert process.stdout.readline() == "ready\n"
-        process.log = log
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait(10)
-        process.stdout.close()
+def worker_process(worker_process):
+    """Starts worker_process.py with a grace in seconds."""
+    return lambda grace_s: worker_process(WINDLASS_SHUTDOWN_GRACE_S=str(grace_s))
 
 
 def said(process, what):

@@ -6,7 +6,8 @@ import os
 import msgspec
 import pytest
 from tests.engine import jobs
-from tests.store.examples import is_alive, message, until
+from tests.processes import is_alive
+from tests.store.examples import message, until
 
 from windlass.server.engine import sweeper, worker
 from windlass.server.model.task import CompletionStatus, MessageType, ended, now

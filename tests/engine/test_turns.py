@@ -13,6 +13,7 @@ from windlass.server.engine.attempts import Attempts
 from windlass.server.engine.sweeper import Sweeper
 from windlass.server.model.definition import ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION
 from windlass.server.model.task import CompletionStatus, Execution, Priority, ended, now
+from windlass.server.service.invocations import Invocation
 from windlass.server.store import turns as lines
 from windlass.server.store.turns import Line, line_of
 
@@ -33,7 +34,8 @@ def aggregate(application, people):
     """Launches an aggregation of the source; answers its id."""
 
     async def aggregate(definition=ACCOUNT_AGGREGATION, **how):
-        return (await application.launches.aggregate(definition, people.id, "tester", None, **how)).id
+        wanted = Invocation(definition_name=definition.unique_name, arguments={"sourceId": people.id}, **how)
+        return (await application.executions.run(wanted, "tester")).id
 
     return aggregate
 

@@ -13,7 +13,7 @@ from windlass.server.engine import watcher as watching
 from windlass.server.engine.watcher import Patience, Watcher
 from windlass.server.model.task import CompletionStatus, Execution, Message, MessageType, ended
 from windlass.server.store import observations
-from windlass.server.store.leases import SignOfLife
+from windlass.server.store.life import SignOfLife
 from windlass.server.store.nodes import SILENT
 from windlass.server.store.observations import ObservationStore
 

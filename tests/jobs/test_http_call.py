@@ -6,13 +6,13 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from tests.engine.conftest import job_processes
+from tests.processes import job_processes
 from tests.store.examples import until
 
 from windlass.server.engine import attempts
 from windlass.server.model.call import RestMethod
 from windlass.server.service import executions
-from windlass.server.service.executions import Invocation
+from windlass.server.service.invocations import Invocation
 
 
 class Service(ThreadingHTTPServer):

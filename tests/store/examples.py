@@ -6,7 +6,6 @@ import time
 from datetime import timedelta
 
 import msgspec
-import psutil
 
 from windlass.server.model.definition import ACCOUNT_AGGREGATION
 from windlass.server.model.task import (
@@ -79,14 +78,6 @@ async def entries_of(application, *, limit=None, **search):
 def message(text="Something happened."):
     """A message to leave with a task."""
     return Message(MessageType.INFO, "example", text)
-
-
-def is_alive(process):
-    """A process, given as psutil's, runs; one that has ended and that nobody has waited for does not."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # It ended between the two questions.
-        return False
 
 
 async def until(condition, timeout_s=30):

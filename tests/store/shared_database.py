@@ -20,6 +20,8 @@ DELETE FROM source;
 DELETE FROM client;
 DELETE FROM tenant_user;
 DELETE FROM revocation;
+DELETE FROM node;
+DELETE FROM rate_window;
 DELETE FROM signing_key;
 DELETE FROM sealed_key;
 DELETE FROM task_definition;

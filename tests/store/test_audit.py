@@ -15,7 +15,7 @@ from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
 from windlass.server.model.definition import BUILT_IN
 from windlass.server.model.task import CompletionStatus, ReturnDetail, ended, now, progressed
 from windlass.server.store import audit
-from windlass.server.store.leases import SignOfLife
+from windlass.server.store.life import SignOfLife
 
 ADA = Actor(type=ActorType.USER, id="c1", name="ada", address="192.0.2.7", tracking_id="f" * 32)
 PAST = timedelta(days=90, seconds=1)

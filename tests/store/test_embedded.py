@@ -19,7 +19,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 import pytest
-from tests.store.examples import is_alive
+from tests.processes import is_alive
 
 from windlass.server.errors import EmbeddedDatabaseError
 from windlass.server.store import embedded

@@ -10,7 +10,7 @@ from tests.store.examples import ended_task_of, insert, message, row_of, task_of
 from windlass.server.errors import DatabaseUnavailable, Fenced
 from windlass.server.model.task import CompletionStatus, Execution, ended, noted, now, progressed
 from windlass.server.store import leases
-from windlass.server.store.leases import SignOfLife
+from windlass.server.store.life import SignOfLife
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from windlass.server.service.keyring import Keyring
 from windlass.server.service.refusals import GOOD_FOR_S, Refusals
 from windlass.server.service.signing_keys import SigningKeys
 from windlass.server.service.tokens import Tokens
-from windlass.server.store.revocations import RevocationStore, refuse_tokens
+from windlass.server.store.revocations import RevocationStore, delete_over, refuse_tokens
 from windlass.server.store.signing_keys import SigningKeyStore
 
 
@@ -201,7 +201,7 @@ async def test_what_has_ended_is_forgotten_and_deleted(process, application, cli
     await process.refusals.look()
 
     await process.tokens.verify(token)  # It would have expired by then.
-    await application.retention.delete_ended()
+    await delete_over(application.database)
     assert await application.database.fetch("SELECT FROM revocation") == []
 
 

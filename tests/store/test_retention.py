@@ -10,7 +10,7 @@ from windlass.server.engine import queue
 from windlass.server.errors import Fenced
 from windlass.server.model.task import now, progressed
 from windlass.server.store import uploads
-from windlass.server.store.leases import SignOfLife
+from windlass.server.store.life import SignOfLife
 
 PAST = timedelta(days=90, seconds=1)
 

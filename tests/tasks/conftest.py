@@ -1,17 +1,19 @@
 """A package with tasks of its own, found as an installed one is; workers that run them, here and elsewhere."""
 
 import asyncio
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.processes import with_package
 from tests.store.examples import until
+from tests.store.shared_database import database_url, module_database_url
 
 from windlass.server.jobs import brought
-from windlass.server.service.executions import Invocation
+from windlass.server.service.invocations import Invocation
+
+__all__ = ["database_url", "module_database_url"]
 
 PACKAGE = Path(__file__).parent / "package"
 
@@ -33,8 +35,7 @@ def example(installed):
 @pytest.fixture
 def environment(environment):
     """The package is found by the commands that the test starts."""
-    path = os.pathsep.join(filter(None, (str(PACKAGE), os.environ.get("PYTHONPATH"))))
-    return environment | {"PYTHONPATH": path}
+    return with_package(environment, PACKAGE)
 
 
 class Runner:
@@ -91,31 +92,9 @@ async def work(application):
 
 
 @pytest.fixture
-def start_worker(environment, tmp_path):
-    """Starts `windlass worker`; killed after the test. Its `log` is a file."""
-    started = []
-
-    def start_worker(**variables):
-        log = tmp_path / f"worker {len(started)}.log"
-        with log.open("w") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "windlass", "worker", "--slots", "2"],
-                env=environment | variables,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                text=True,
-            )
-        process.log = log
-        started.append(process)
-        assert process.stdout.readline() == "windlass worker ready\n"
-        return process
-
-    yield start_worker
-    for process in started:
-        process.kill()
-        process.wait(10)
-        process.stdout.close()
-        print(process.log.read_text())
+def start_worker(processes):
+    """Starts `windlass worker`, with variables of its environment."""
+    return partial(processes.start, "windlass", "worker", "--slots", "2")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from windlass.server.jobs.brought import Brought, definition_of
 from windlass.server.model.definition import attempts_of, concurrency_of, executor_of
-from windlass.server.service.executions import Invocation
+from windlass.server.service.invocations import Invocation
 from windlass.tasks import task
 
 

@@ -3,12 +3,12 @@
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from windlass.cli.options import Moment, database_options, output_options
+from windlass.cli.installation import Installation, installation_options
+from windlass.cli.options import Moment, output_options
 from windlass.cli.output import hint, write_objects
 from windlass.cli.times import full_moment, iso
 
@@ -51,7 +51,7 @@ def audit() -> None:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @click.option("--reverse", is_flag=True, help="Oldest first.")
 @output_options(on_pipe="jsonl", forms=("table", "json", "jsonl", "csv"))
-@database_options
+@installation_options
 def list_entries(
     since: datetime | None,
     until: datetime | None,
@@ -61,8 +61,7 @@ def list_entries(
     limit: int | None,
     reverse: bool,
     output: str,
-    data_dir: Path | None,
-    database_url: str | None,
+    installation: Installation,
 ) -> None:
     """List what was changed, by whom and from where, newest first.
 
@@ -75,7 +74,7 @@ def list_entries(
       windlass audit list --since 1d --action task. --actor ada --json
       windlass audit list --reverse --output jsonl | gzip > trail.jsonl.gz
     """
-    from windlass.cli.backend import drawn, settings_of
+    from windlass.cli.backend import drawn
     from windlass.server.service.audit import AuditTrail, Search
     from windlass.server.store.audit import AuditStore
 
@@ -90,7 +89,7 @@ def list_entries(
         if limit is None and len(entries) == most:
             hint(f"These are {most}; --limit N shows more, and --output jsonl has all.")
 
-    write_objects(drawn(settings_of(data_dir, database_url), find), output, columns=_COLUMNS, data=_object, show=show)
+    write_objects(drawn(installation.settings(), find), output, columns=_COLUMNS, data=_object, show=show)
 
 
 def _object(entry: "Entry") -> dict[str, Any]:

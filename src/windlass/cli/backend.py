@@ -1,4 +1,4 @@
-"""What the commands that work on the database share: where it is, and how they run."""
+"""How the commands run that work on the database; it is slow to import, for the server comes with it."""
 
 import asyncio
 import logging
@@ -6,8 +6,6 @@ import os
 import pwd
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -19,39 +17,11 @@ from windlass.server import logs
 from windlass.server.app import Application, opened, opened_database
 from windlass.server.config import Settings
 from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
-from windlass.server.redaction import has_password
 from windlass.server.store.database import Database
 
 T = TypeVar("T")
 
 _NAME = "windlass command"
-
-
-def settings_of(
-    data_dir: Path | None,
-    database_url: str | None = None,
-    forwarded_allow_ips: str | None = None,
-    *,
-    is_dev: bool = False,
-    shutdown_grace_s: int | None = None,
-) -> Settings:
-    """The settings, with what the command line said; a password that it said is warned of.
-
-    is_dev: no rate limit, whatever the environment says.
-    """
-    if database_url is not None and has_password(database_url):
-        click.echo(
-            "Warning: the password in --database-url can be read by every user of this machine, in the list of "
-            "processes. Set WINDLASS_DATABASE_URL instead.",
-            err=True,
-        )
-    settings = Settings.load(
-        data_dir=data_dir,
-        database_url=database_url,
-        forwarded_allow_ips=forwarded_allow_ips,
-        shutdown_grace_s=shutdown_grace_s,
-    )
-    return replace(settings, rate_limit=None) if is_dev else settings
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from windlass.cli.options import database_options
+from windlass.cli.installation import Installation, installation_options
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@database_options
-def backup(file: Path, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def backup(file: Path, installation: Installation) -> None:
     """Write the whole database to FILE, while everything goes on.
 
     FILE is replaced if it is there. The key file is not in it, and has to be kept apart: without the key, a
@@ -20,10 +20,10 @@ def backup(file: Path, data_dir: Path | None, database_url: str | None) -> None:
     Example:
       windlass backup windlass.dump
     """
-    from windlass.cli.backend import run, settings_of
+    from windlass.cli.backend import run
     from windlass.server import maintenance
 
-    settings = settings_of(data_dir, database_url)
+    settings = installation.settings()
     run(maintenance.back_up(settings, file))
     click.echo(f"Wrote {file}, {file.stat().st_size} bytes.")
     click.echo(f"The key is not in it: keep a copy of {settings.key_file} somewhere else.", err=True)
@@ -31,8 +31,8 @@ def backup(file: Path, data_dir: Path | None, database_url: str | None) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@database_options
-def restore(file: Path, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def restore(file: Path, installation: Installation) -> None:
     """Read a backup into an empty database: that of a new data folder, or one of your own.
 
     FILE is what `windlass backup` wrote. The key file of the installation has to be there first. Tasks that ran
@@ -42,8 +42,8 @@ def restore(file: Path, data_dir: Path | None, database_url: str | None) -> None
     Example:
       windlass restore windlass.dump --data-dir /srv/windlass
     """
-    from windlass.cli.backend import run, settings_of
+    from windlass.cli.backend import run
     from windlass.server import maintenance
 
-    handed_back = run(maintenance.restore(settings_of(data_dir, database_url), file))
+    handed_back = run(maintenance.restore(installation.settings(), file))
     click.echo(f"Restored {file}. Tasks that ran then and wait for a worker again: {handed_back}.")

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from windlass.cli.options import database_options, output_options
+from windlass.cli.installation import Installation, installation_options
+from windlass.cli.options import output_options, yes_option
 from windlass.cli.output import write_object, write_objects
 from windlass.cli.questions import confirm
 from windlass.cli.text import clean_line
@@ -16,6 +16,7 @@ from windlass.cli.times import full_moment, iso, short_moment
 from windlass.server.model.principal import ALL_SCOPES, KNOWN_SCOPES, Client, UserLevel
 
 if TYPE_CHECKING:
+    from windlass.server.app import Application
     from windlass.server.service.clients import Clients
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ def client() -> None:
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help=f"May be repeated; {ALL_SCOPES} otherwise.")
 @click.option("--application", is_flag=True, help="An application, without a user to act for.")
 @output_options(on_pipe="table", forms=_SECRET_FORMS)
-@database_options
+@installation_options
 def create(
     name: str,
     user: str | None,
@@ -61,8 +62,7 @@ def create(
     scopes: tuple[str, ...],
     application: bool,
     output: str,
-    data_dir: Path | None,
-    database_url: str | None,
+    installation: Installation,
 ) -> None:
     """Make a client called NAME; its secret is shown this once.
 
@@ -81,18 +81,18 @@ def create(
     level = UserLevel(user_level) if user_level else None
     if user is None and not application:
         level = level or UserLevel.ORG_ADMIN
-    made, secret = _use(
-        data_dir,
-        database_url,
-        lambda clients: clients.create(name, user_level=level, scopes=scopes or (ALL_SCOPES,), as_user=user),
+    made, secret = installation.use(
+        lambda application: application.clients.create(
+            name, user_level=level, scopes=scopes or (ALL_SCOPES,), as_user=user
+        )
     )
     _write_secret(made, secret, output, f"{clean_line(made.name)} may now use the API with these")
 
 
 @client.command("list")
 @output_options(on_pipe="jsonl")
-@database_options
-def list_clients(output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def list_clients(output: str, installation: Installation) -> None:
     """List the clients by name.
 
     \b
@@ -100,30 +100,30 @@ def list_clients(output: str, data_dir: Path | None, database_url: str | None) -
       windlass client list
       windlass client list --output csv
     """
-    clients = _use(data_dir, database_url, lambda clients: clients.list())
+    clients = installation.use(lambda application: application.clients.list())
     write_objects(clients, output, columns=_COLUMNS, data=_object, show=_show_list)
 
 
 @client.command()
 @client_argument
 @output_options(on_pipe="json")
-@database_options
-def show(given: str, output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def show(given: str, output: str, installation: Installation) -> None:
     """Show one client, without its secret.
 
     \b
     Example:
       windlass client show ci
     """
-    found = _use(data_dir, database_url, lambda clients: clients.find(given))
+    found = installation.use(lambda application: application.clients.find(given))
     write_object(found, output, columns=_COLUMNS, data=_object, show=_show_one)
 
 
 @client.command()
 @client_argument
 @output_options(on_pipe="table", forms=_SECRET_FORMS)
-@database_options
-def rotate(given: str, output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def rotate(given: str, output: str, installation: Installation) -> None:
     """Give a client another secret, shown this once.
 
     The secret it had ends at once, and the tokens it got for that are refused.
@@ -133,18 +133,14 @@ def rotate(given: str, output: str, data_dir: Path | None, database_url: str | N
       eval "$(windlass client rotate ci)"
       windlass client rotate ci --json
     """
-
-    async def use(clients: "Clients") -> tuple[Client, str]:
-        return await clients.rotate((await clients.find(given)).id)
-
-    rotated, secret = _use(data_dir, database_url, use)
+    rotated, secret = _change(installation, given, lambda clients, client_id: clients.rotate(client_id))
     _write_secret(rotated, secret, output, f"{clean_line(rotated.name)} has another secret now")
 
 
 @client.command()
 @client_argument
-@database_options
-def disable(given: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def disable(given: str, installation: Installation) -> None:
     """Keep a client out until it is enabled again.
 
     It gets no token, and those it has are refused.
@@ -153,18 +149,14 @@ def disable(given: str, data_dir: Path | None, database_url: str | None) -> None
     Example:
       windlass client disable ci
     """
-
-    async def use(clients: "Clients") -> Client:
-        return await clients.disable((await clients.find(given)).id)
-
-    disabled = _use(data_dir, database_url, use)
+    disabled = _change(installation, given, lambda clients, client_id: clients.disable(client_id))
     click.echo(f"{clean_line(disabled.name)} gets no more tokens, and those it has are refused.")
 
 
 @client.command()
 @client_argument
-@database_options
-def enable(given: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def enable(given: str, installation: Installation) -> None:
     """Let a disabled client in again.
 
     Its secret is the one it had; tokens from before stay refused.
@@ -173,11 +165,7 @@ def enable(given: str, data_dir: Path | None, database_url: str | None) -> None:
     Example:
       windlass client enable ci
     """
-
-    async def use(clients: "Clients") -> Client:
-        return await clients.enable((await clients.find(given)).id)
-
-    enabled = _use(data_dir, database_url, use)
+    enabled = _change(installation, given, lambda clients, client_id: clients.enable(client_id))
     click.echo(f"{clean_line(enabled.name)} may get tokens again.")
     if enabled.user and enabled.user.is_disabled:
         name = clean_line(enabled.user.name)
@@ -186,9 +174,9 @@ def enable(given: str, data_dir: Path | None, database_url: str | None) -> None:
 
 @client.command()
 @client_argument
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@database_options
-def delete(given: str, yes: bool, data_dir: Path | None, database_url: str | None) -> None:
+@yes_option
+@installation_options
+def delete(given: str, yes: bool, installation: Installation) -> None:
     """Remove a client; the tokens it has are refused.
 
     The user it acts for stays, and so do its tasks.
@@ -199,21 +187,22 @@ def delete(given: str, yes: bool, data_dir: Path | None, database_url: str | Non
       windlass client delete 0193c1a2a1b07001800000000000abcd --yes
     """
     if not yes:
-        found = _use(data_dir, database_url, lambda clients: clients.find(given))
+        found = installation.use(lambda application: application.clients.find(given))
         confirm(f"Remove the client {clean_line(found.name)} ({found.id})?", "Nothing was removed.")
         given = found.id
 
-    async def use(clients: "Clients") -> Client:
-        return await clients.delete((await clients.find(given)).id)
-
-    _use(data_dir, database_url, use)
+    _change(installation, given, lambda clients, client_id: clients.delete(client_id))
     click.echo("Removed.")
 
 
-def _use(data_dir: Path | None, database_url: str | None, use: "Callable[[Clients], Coroutine[Any, Any, T]]") -> T:
-    from windlass.cli.backend import on_application, settings_of
+def _change(installation: Installation, given: str, change: "Callable[[Clients, str], Coroutine[Any, Any, T]]") -> T:
+    """Change the client that is meant. change: is told its id."""
 
-    return on_application(settings_of(data_dir, database_url), lambda application: use(application.clients))
+    async def use(application: "Application") -> T:
+        clients = application.clients
+        return await change(clients, (await clients.find(given)).id)
+
+    return installation.use(use)
 
 
 def _warn_of_unknown(scopes: tuple[str, ...]) -> None:

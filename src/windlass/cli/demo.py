@@ -16,6 +16,7 @@ import click
 
 from windlass.cli.exits import ExitStatus
 from windlass.cli.following import follow
+from windlass.cli.installation import Installation
 from windlass.cli.tasks.single import show_task
 from windlass.client import Client, ClientError, TaskStatus
 
@@ -53,10 +54,10 @@ def demo(once: bool, port: int, data_dir: Path | None) -> None:
       windlass demo
       windlass demo --once --port 0
     """
-    from windlass.cli.backend import log_to_stderr, run, settings_of
+    from windlass.cli.backend import log_to_stderr, run
 
     log_to_stderr(is_colourful=True, is_quiet=True)
-    settings = settings_of(data_dir, is_dev=True)
+    settings = Installation(data_dir).settings(is_dev=True)
     statuses = run(_demonstrate(settings, _free_port(port), once=once))
     if not statuses:
         raise click.exceptions.Exit(ExitStatus.INTERRUPTED)  # Interrupted before there was anything to tell.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from windlass.cli.options import database_options, output_options
+from windlass.cli.installation import Installation, installation_options
+from windlass.cli.options import output_options, yes_option
 from windlass.cli.output import hint, write_object, write_objects
 from windlass.cli.questions import confirm
 from windlass.cli.text import clean
@@ -34,8 +35,8 @@ def key() -> None:
 
 @key.command("list")
 @output_options(on_pipe="jsonl")
-@database_options
-def list_keys(output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def list_keys(output: str, installation: Installation) -> None:
     """List the keys by which tokens are good. The key file is not needed.
 
     \b
@@ -43,13 +44,12 @@ def list_keys(output: str, data_dir: Path | None, database_url: str | None) -> N
       windlass key list
       windlass key list --json
     """
-    from windlass.cli.backend import on_database, settings_of
     from windlass.server.store.signing_keys import SigningKeyStore
 
     async def use(database: "Database") -> "list[StoredKey]":
         return await SigningKeyStore(database).all()
 
-    keys = on_database(settings_of(data_dir, database_url), use)
+    keys = installation.use_database(use)
     states = _states(keys)
     write_objects(
         keys,
@@ -65,8 +65,8 @@ def list_keys(output: str, data_dir: Path | None, database_url: str | None) -> N
     "--refuse-older", is_flag=True, help="A key has leaked: refuse every token that was given until now, within 5 s."
 )
 @output_options(on_pipe="json")
-@database_options
-def rotate(refuse_older: bool, output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def rotate(refuse_older: bool, output: str, installation: Installation) -> None:
     """Make a new key that signs tokens, and seal the secrets of sources anew.
 
     Tokens stay good until they expire, unless told otherwise.
@@ -76,14 +76,13 @@ def rotate(refuse_older: bool, output: str, data_dir: Path | None, database_url:
       windlass key rotate
       windlass key rotate --refuse-older
     """
-    from windlass.cli.backend import on_application, settings_of
 
     async def use(opened: "Application") -> "list[StoredKey]":
         await opened.signing_keys.rotate(refuse_older=refuse_older)
         await opened.sealing.rotate()
         return await opened.signing_keys.list()
 
-    keys = on_application(settings_of(data_dir, database_url), use)
+    keys = installation.use(use)
     states = _states(keys)
     write_object(
         keys[-1],
@@ -104,12 +103,10 @@ def rotate(refuse_older: bool, output: str, data_dir: Path | None, database_url:
     help="The key file is lost: give up all that was sealed under it. Every token, every secret of a client and "
     "every secret of a source is void.",
 )
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@yes_option
 @output_options(on_pipe="json", forms=("table", "json", "jsonl", "csv"))
-@database_options
-def replace_file(
-    file: Path, lost: bool, yes: bool, output: str, data_dir: Path | None, database_url: str | None
-) -> None:
+@installation_options
+def replace_file(file: Path, lost: bool, yes: bool, output: str, installation: Installation) -> None:
     """Make FILE, a new key file, and seal all keys of the database under it.
 
     FILE has then to be put in the place of the key file on every node: nodes that run go on meanwhile, and none
@@ -120,11 +117,11 @@ def replace_file(
       windlass key replace-file /etc/windlass/key.new
       windlass key replace-file /etc/windlass/key --lost
     """
-    from windlass.cli.backend import on_application, on_database, settings_of
+    from windlass.cli.backend import on_application, on_database
     from windlass.server.service.keyring import check_is_new
     from windlass.server.service.lost_key import start_anew
 
-    settings, path = settings_of(data_dir, database_url), file.absolute()
+    settings, path = installation.settings(), file.absolute()
     check_is_new(path)  # Before a database is started or set up for it.
     if lost:
         if not yes:

@@ -1,11 +1,11 @@
 """`windlass nodes`: the processes that work on the database. The server is imported when the command is called."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from windlass.cli.options import database_options, output_options
+from windlass.cli.installation import Installation, installation_options
+from windlass.cli.options import output_options
 from windlass.cli.output import write_objects
 from windlass.cli.times import full_moment, iso, short_duration
 
@@ -29,8 +29,8 @@ _COLUMNS = (
 
 @click.command()
 @output_options(on_pipe="jsonl")
-@database_options
-def nodes(output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def nodes(output: str, installation: Installation) -> None:
     """List the processes that serve the API or run tasks, on all machines.
 
     One that is frozen or cut off is silent. One that was killed is vanished, and listed for a day.
@@ -40,9 +40,7 @@ def nodes(output: str, data_dir: Path | None, database_url: str | None) -> None:
       windlass nodes
       windlass nodes --json
     """
-    from windlass.cli.backend import on_application, settings_of
-
-    found = on_application(settings_of(data_dir, database_url), lambda application: application.nodes.list())
+    found = installation.use(lambda application: application.nodes.list())
     write_objects(found, output, columns=_COLUMNS, data=_data, show=_show)
 
 

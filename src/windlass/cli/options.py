@@ -5,7 +5,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -17,19 +16,6 @@ from windlass.cli.times import parse_duration_s, parse_moment, short_duration
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def database_options(command: Command) -> Command:
-    """The options that say where the database is."""
-    command = click.option(
-        "--database-url", metavar="URL", help="A PostgreSQL of your own; WINDLASS_DATABASE_URL otherwise."
-    )(command)
-    return click.option(
-        "--data-dir",
-        metavar="DIR",
-        type=click.Path(path_type=Path, file_okay=False),
-        help="Where Windlass keeps its data, its own PostgreSQL among it; WINDLASS_DATA_DIR otherwise.",
-    )(command)
-
-
 def log_option(command: Command) -> Command:
     """How the server's log looks."""
     return click.option(
@@ -38,6 +24,9 @@ def log_option(command: Command) -> Command:
         envvar="WINDLASS_LOG_FORMAT",
         help="The log in lines of text, which is the default, or of JSON; WINDLASS_LOG_FORMAT otherwise.",
     )(command)
+
+
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 
 def output_options(*, on_pipe: str, forms: Sequence[str] = FORMATS) -> Callable[[Command], Command]:

@@ -1,14 +1,13 @@
 """`windlass schedule`: tasks at set times. The server is imported when a command is called."""
 
-from collections.abc import Callable, Coroutine
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from windlass.cli.options import database_options, output_options
+from windlass.cli.installation import Installation, installation_options
+from windlass.cli.options import output_options
 from windlass.cli.output import hint, write_object, write_objects
 from windlass.cli.pairs import parse_pair
 from windlass.cli.text import clean_line
@@ -17,9 +16,6 @@ from windlass.cli.times import full_moment, iso
 if TYPE_CHECKING:
     from windlass.server.app import Application
     from windlass.server.model.schedule import Firing, Schedule
-    from windlass.server.service.schedules import Schedules
-
-T = TypeVar("T")
 
 _COLUMNS = (
     "id",
@@ -91,7 +87,7 @@ def schedule() -> None:
     help="When nothing ran at the time: launch once as soon as something does, or not at all.",
 )
 @output_options(on_pipe="table")
-@database_options
+@installation_options
 def create(
     name: str,
     cron: str,
@@ -103,8 +99,7 @@ def create(
     overlap: str,
     missed: str,
     output: str,
-    data_dir: Path | None,
-    database_url: str | None,
+    installation: Installation,
 ) -> None:
     """Make a schedule called NAME.
 
@@ -117,7 +112,6 @@ def create(
       windlass schedule create sweep --cron "*/15 8-18 * * MON-FRI" \\
         --definition "Room Sweep" --argument floor=3 --missed skip
     """
-    from windlass.cli.backend import on_application, settings_of
     from windlass.server.jobs import brought
     from windlass.server.model.definition import ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION
     from windlass.server.model.schedule import Missed, Overlap
@@ -146,7 +140,7 @@ def create(
         )
         return made, await application.executions.has_code(made.definition)
 
-    made, has_code = on_application(settings_of(data_dir, database_url), use)
+    made, has_code = installation.use(use)
 
     def show(made: "Schedule") -> None:
         click.echo(f"{clean_line(made.name)} is due next at {_moment(made.next_due, made)}.")
@@ -158,8 +152,8 @@ def create(
 
 @schedule.command("list")
 @output_options(on_pipe="jsonl")
-@database_options
-def list_schedules(output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def list_schedules(output: str, installation: Installation) -> None:
     """List the schedules by name.
 
     \b
@@ -167,15 +161,15 @@ def list_schedules(output: str, data_dir: Path | None, database_url: str | None)
       windlass schedule list
       windlass schedule list --output csv
     """
-    schedules = _use(data_dir, database_url, lambda schedules: schedules.list())
+    schedules = installation.use(lambda application: application.schedules.list())
     write_objects(schedules, output, columns=_COLUMNS, data=data, show=_show_list)
 
 
 @schedule.command()
 @click.argument("schedule_name", metavar="NAME")
 @output_options(on_pipe="json")
-@database_options
-def show(schedule_name: str, output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def show(schedule_name: str, output: str, installation: Installation) -> None:
     """Show a schedule, and what became of its last due times.
 
     \b
@@ -183,11 +177,11 @@ def show(schedule_name: str, output: str, data_dir: Path | None, database_url: s
       windlass schedule show nightly
     """
 
-    async def use(schedules: "Schedules") -> "tuple[Schedule, list[Firing]]":
-        found = await schedules.find(schedule_name)
-        return found, await schedules.firings(found, at_most=_FIRINGS_SHOWN)
+    async def use(application: "Application") -> "tuple[Schedule, list[Firing]]":
+        found = await application.schedules.find(schedule_name)
+        return found, await application.schedules.firings(found, at_most=_FIRINGS_SHOWN)
 
-    found, firings = _use(data_dir, database_url, use)
+    found, firings = installation.use(use)
 
     def whole(found: "Schedule") -> dict[str, Any]:
         return {**data(found), "firings": [_firing(each) for each in firings]}
@@ -203,8 +197,8 @@ def show(schedule_name: str, output: str, data_dir: Path | None, database_url: s
     "--count", type=click.IntRange(1, 1000), default=5, show_default=True, metavar="N", help="How many due times."
 )
 @output_options(on_pipe="jsonl", forms=("table", "json", "jsonl", "csv"))
-@database_options
-def upcoming(schedule_name: str, count: int, output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def upcoming(schedule_name: str, count: int, output: str, installation: Installation) -> None:
     """Say when a schedule is due next.
 
     \b
@@ -212,11 +206,11 @@ def upcoming(schedule_name: str, count: int, output: str, data_dir: Path | None,
       windlass schedule next nightly --count 10
     """
 
-    async def use(schedules: "Schedules") -> "tuple[Schedule, list[datetime]]":
-        found = await schedules.find(schedule_name)
-        return found, await schedules.upcoming(found, count=count)
+    async def use(application: "Application") -> "tuple[Schedule, list[datetime]]":
+        found = await application.schedules.find(schedule_name)
+        return found, await application.schedules.upcoming(found, count=count)
 
-    found, moments = _use(data_dir, database_url, use)
+    found, moments = installation.use(use)
 
     def show(moments: list[datetime]) -> None:
         for due in moments:
@@ -227,37 +221,37 @@ def upcoming(schedule_name: str, count: int, output: str, data_dir: Path | None,
 
 @schedule.command()
 @click.argument("schedule_name", metavar="NAME")
-@database_options
-def pause(schedule_name: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def pause(schedule_name: str, installation: Installation) -> None:
     """Launch nothing more by itself until the schedule is resumed.
 
     \b
     Example:
       windlass schedule pause nightly
     """
-    _use(data_dir, database_url, lambda schedules: schedules.pause(schedule_name))
+    installation.use(lambda application: application.schedules.pause(schedule_name))
     click.echo("Paused.")
 
 
 @schedule.command()
 @click.argument("schedule_name", metavar="NAME")
-@database_options
-def resume(schedule_name: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def resume(schedule_name: str, installation: Installation) -> None:
     """Launch again what is due from now on.
 
     \b
     Example:
       windlass schedule resume nightly
     """
-    resumed = _use(data_dir, database_url, lambda schedules: schedules.resume(schedule_name))
+    resumed = installation.use(lambda application: application.schedules.resume(schedule_name))
     click.echo(f"It is due next at {_moment(resumed.next_due, resumed)}.")
 
 
 @schedule.command()
 @click.argument("schedule_name", metavar="NAME")
 @output_options(on_pipe="table", forms=("table", "json", "jsonl", "csv"))
-@database_options
-def run(schedule_name: str, output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def run(schedule_name: str, output: str, installation: Installation) -> None:
     """Launch the task now, whether the schedule is paused or not.
 
     When it is due next stays as it is.
@@ -266,7 +260,7 @@ def run(schedule_name: str, output: str, data_dir: Path | None, database_url: st
     Example:
       windlass schedule run nightly
     """
-    fired = _use(data_dir, database_url, lambda schedules: schedules.run(schedule_name))
+    fired = installation.use(lambda application: application.schedules.run(schedule_name))
 
     def show(fired: "Firing") -> None:
         click.echo(f"Launched task {fired.task_id}." if fired.task_id else f"It waits. {fired.reason}")
@@ -276,8 +270,8 @@ def run(schedule_name: str, output: str, data_dir: Path | None, database_url: st
 
 @schedule.command()
 @click.argument("schedule_name", metavar="NAME")
-@database_options
-def delete(schedule_name: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def delete(schedule_name: str, installation: Installation) -> None:
     """Remove a schedule.
 
     Its tasks stay.
@@ -286,14 +280,8 @@ def delete(schedule_name: str, data_dir: Path | None, database_url: str | None) 
     Example:
       windlass schedule delete nightly
     """
-    _use(data_dir, database_url, lambda schedules: schedules.delete(schedule_name))
+    installation.use(lambda application: application.schedules.delete(schedule_name))
     click.echo("Removed.")
-
-
-def _use(data_dir: Path | None, database_url: str | None, use: "Callable[[Schedules], Coroutine[Any, Any, T]]") -> T:
-    from windlass.cli.backend import on_application, settings_of
-
-    return on_application(settings_of(data_dir, database_url), lambda application: use(application.schedules))
 
 
 def data(found: "Schedule") -> dict[str, Any]:

@@ -1,10 +1,9 @@
 """`windlass serve`, `worker` and `migrate`. The server is imported when one of them is called."""
 
-from pathlib import Path
-
 import click
 
-from windlass.cli.options import database_options, log_option
+from windlass.cli.installation import Installation, installation_options
+from windlass.cli.options import log_option
 
 _grace_option = click.option(
     "--grace",
@@ -24,7 +23,7 @@ _grace_option = click.option(
     show_default=True,
     help="The port to listen on; 0 takes any free one.",
 )
-@database_options
+@installation_options
 @click.option(
     "--forwarded-allow-ips",
     metavar="ADDRESSES",
@@ -38,8 +37,7 @@ _grace_option = click.option(
 def serve(
     host: str,
     port: int,
-    data_dir: Path | None,
-    database_url: str | None,
+    installation: Installation,
     forwarded_allow_ips: str | None,
     no_worker: bool,
     grace: int | None,
@@ -56,13 +54,13 @@ def serve(
         --database-url postgresql://me@db.example/windlass
       windlass serve --forwarded-allow-ips 10.0.0.0/8
     """
-    from windlass.cli.backend import log_to_stderr, run, settings_of
+    from windlass.cli.backend import log_to_stderr, run
     from windlass.server import app
 
     log_to_stderr(is_colourful=dev, log_format=log_format)
     run(
         app.serve(
-            settings_of(data_dir, database_url, forwarded_allow_ips, is_dev=dev, shutdown_grace_s=grace),
+            installation.settings(forwarded_allow_ips=forwarded_allow_ips, shutdown_grace_s=grace, is_dev=dev),
             host=host,
             port=port,
             has_worker=not no_worker,
@@ -72,7 +70,7 @@ def serve(
 
 
 @click.command()
-@database_options
+@installation_options
 @click.option("--slots", type=click.IntRange(min=2), help="How many tasks at once, two at least; one a processor.")
 @click.option(
     "--metrics-port",
@@ -83,8 +81,7 @@ def serve(
 @_grace_option
 @log_option
 def worker(
-    data_dir: Path | None,
-    database_url: str | None,
+    installation: Installation,
     slots: int | None,
     metrics_port: int | None,
     metrics_host: str,
@@ -99,7 +96,7 @@ def worker(
         --database-url postgresql://me@db.example/windlass
       windlass worker --metrics-port 9464 --log-format json
     """
-    from windlass.cli.backend import log_to_stderr, run, settings_of
+    from windlass.cli.backend import log_to_stderr, run
     from windlass.server import app
 
     def say_ready(url: str | None) -> None:
@@ -108,7 +105,7 @@ def worker(
     log_to_stderr(is_colourful=False, log_format=log_format)
     run(
         app.work(
-            settings_of(data_dir, database_url, shutdown_grace_s=grace),
+            installation.settings(shutdown_grace_s=grace),
             slots=slots,
             on_ready=say_ready,
             watch_at=None if metrics_port is None else (metrics_host, metrics_port),
@@ -117,8 +114,8 @@ def worker(
 
 
 @click.command()
-@database_options
-def migrate(data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def migrate(installation: Installation) -> None:
     """Bring the database's schema up to date.
 
     `serve` and `worker` do so by themselves.
@@ -127,8 +124,8 @@ def migrate(data_dir: Path | None, database_url: str | None) -> None:
     Example:
       windlass migrate --database-url postgresql://me@db.example/windlass
     """
-    from windlass.cli.backend import run, settings_of
+    from windlass.cli.backend import run
     from windlass.server import maintenance
 
-    run(maintenance.migrated(settings_of(data_dir, database_url)))
+    run(maintenance.migrated(installation.settings()))
     click.echo("The database's schema is up to date.")

@@ -3,15 +3,15 @@
 `load-*` speak HTTP through the client; the others work on the database, and import it when they are called.
 """
 
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from windlass.cli.connection import api_options
+from windlass.cli.installation import Installation, installation_options
 from windlass.cli.loading import load
-from windlass.cli.options import Id, database_options, output_options
+from windlass.cli.options import Id, output_options
 from windlass.cli.output import write_object, write_objects
 from windlass.cli.source_settings import GivenSettings, settings_options
 from windlass.cli.text import clean, clean_line
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from windlass.client.launches import OnProgress
     from windlass.server.app import Application
     from windlass.server.model.source import Source
-    from windlass.server.service.sources import Sources
-
-T = TypeVar("T")
 
 _COLUMNS = ("id", "name", "connector", "settings")
 
@@ -49,7 +46,7 @@ def source() -> None:
 )
 @click.option("--time-zone", default="UTC", show_default=True, metavar="ZONE", help="Whose clocks --schedule means.")
 @output_options(on_pipe="table")
-@database_options
+@installation_options
 def create(
     name: str,
     connector: str,
@@ -57,8 +54,7 @@ def create(
     cron: str | None,
     time_zone: str,
     output: str,
-    data_dir: Path | None,
-    database_url: str | None,
+    installation: Installation,
 ) -> None:
     """Register a source called NAME.
 
@@ -75,7 +71,6 @@ def create(
         --setting id_column=id --secret token \\
         --setting url=https://hr.example/people.csv
     """
-    from windlass.cli.backend import on_application, settings_of
     from windlass.server.connectors import connect
     from windlass.server.errors import RequestRefused
     from windlass.server.model.definition import ACCOUNT_AGGREGATION
@@ -96,7 +91,7 @@ def create(
                 raise
         return made
 
-    made = on_application(settings_of(data_dir, database_url), use)
+    made = installation.use(use)
 
     def show(made: "Source") -> None:
         needs_file = connect(made.connector, made.settings).needs_upload(Kind.ACCOUNT)
@@ -111,14 +106,13 @@ def create(
 @settings_options
 @click.option("--unset", multiple=True, metavar="KEY", help="A setting to take away; may be repeated.")
 @output_options(on_pipe="json")
-@database_options
+@installation_options
 def update(
     source_id: str,
     given: GivenSettings,
     unset: tuple[str, ...],
     output: str,
-    data_dir: Path | None,
-    database_url: str | None,
+    installation: Installation,
 ) -> None:
     """Change settings of a source.
 
@@ -138,18 +132,18 @@ def update(
 
     settings = given.values()
 
-    async def change(sources: "Sources") -> "Source":
-        given.check((await sources.get(source_id)).connector)
-        return await sources.update(source_id, settings, unset)
+    async def use(application: "Application") -> "Source":
+        given.check((await application.sources.get(source_id)).connector)
+        return await application.sources.update(source_id, settings, unset)
 
-    changed = _use(data_dir, database_url, change)
+    changed = installation.use(use)
     write_object(changed, output, columns=_COLUMNS, data=_object, show=_show_one)
 
 
 @source.command("list")
 @output_options(on_pipe="jsonl")
-@database_options
-def list_sources(output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def list_sources(output: str, installation: Installation) -> None:
     """List the sources by name.
 
     \b
@@ -157,29 +151,29 @@ def list_sources(output: str, data_dir: Path | None, database_url: str | None) -
       windlass source list
       windlass source list --output csv
     """
-    sources = _use(data_dir, database_url, lambda sources: sources.list())
+    sources = installation.use(lambda application: application.sources.list())
     write_objects(sources, output, columns=_COLUMNS, data=_object, show=_show_list)
 
 
 @source.command()
 @click.argument("source_id", metavar="ID")
 @output_options(on_pipe="json")
-@database_options
-def show(source_id: str, output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def show(source_id: str, output: str, installation: Installation) -> None:
     """Show one source.
 
     \b
     Example:
       windlass source show 0193c1a2a1b07001800000000000abcd
     """
-    found = _use(data_dir, database_url, lambda sources: sources.get(source_id))
+    found = installation.use(lambda application: application.sources.get(source_id))
     write_object(found, output, columns=_COLUMNS, data=_object, show=_show_one)
 
 
 @source.command()
 @click.argument("source_id", metavar="ID")
-@database_options
-def delete(source_id: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def delete(source_id: str, installation: Installation) -> None:
     """Remove a source and its accounts.
 
     Its tasks stay.
@@ -188,21 +182,21 @@ def delete(source_id: str, data_dir: Path | None, database_url: str | None) -> N
     Example:
       windlass source delete 0193c1a2a1b07001800000000000abcd
     """
-    _use(data_dir, database_url, lambda sources: sources.delete(source_id))
+    installation.use(lambda application: application.sources.delete(source_id))
     click.echo("Removed.")
 
 
 @source.command()
 @click.argument("source_id", metavar="ID")
-@database_options
-def test(source_id: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def test(source_id: str, installation: Installation) -> None:
     """Try to reach a source, and say what is there.
 
     \b
     Example:
       windlass source test 0193c1a2a1b07001800000000000abcd
     """
-    click.echo(clean(_use(data_dir, database_url, lambda sources: sources.test(source_id))))
+    click.echo(clean(installation.use(lambda application: application.sources.test(source_id))))
 
 
 _file_option = click.option(
@@ -261,12 +255,6 @@ def load_entitlements(source_id: str, file: Path | None, wait: bool, output: str
         return api.load_entitlements(source_id, file, on_progress=on_progress)
 
     return load(launch, file, wait=wait, output=output, api_version=api_version)
-
-
-def _use(data_dir: Path | None, database_url: str | None, use: "Callable[[Sources], Coroutine[Any, Any, T]]") -> T:
-    from windlass.cli.backend import on_application, settings_of
-
-    return on_application(settings_of(data_dir, database_url), lambda application: use(application.sources))
 
 
 def _object(found: "Source") -> dict[str, Any]:

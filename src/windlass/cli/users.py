@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from windlass.cli.options import database_options, output_options
+from windlass.cli.installation import Installation, installation_options
+from windlass.cli.options import output_options, yes_option
 from windlass.cli.output import write_objects
 from windlass.cli.questions import confirm
 from windlass.cli.text import clean_line
@@ -16,8 +16,7 @@ from windlass.server.model.principal import User, UserLevel
 
 if TYPE_CHECKING:
     from windlass.server.app import Application
-
-T = TypeVar("T")
+    from windlass.server.service.users import Users
 
 _COLUMNS = ("id", "name", "userLevel", "enabled", "created")
 
@@ -39,8 +38,8 @@ def user() -> None:
 
 @user.command("list")
 @output_options(on_pipe="jsonl")
-@database_options
-def list_users(output: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def list_users(output: str, installation: Installation) -> None:
     """List the users by name.
 
     \b
@@ -48,15 +47,15 @@ def list_users(output: str, data_dir: Path | None, database_url: str | None) -> 
       windlass user list
       windlass user list --json
     """
-    users = _use(data_dir, database_url, lambda application: application.users.list())
+    users = installation.use(lambda application: application.users.list())
     write_objects(users, output, columns=_COLUMNS, data=_object, show=_show_list)
 
 
 @user.command()
 @user_argument
 @click.argument("user_level", metavar="LEVEL", type=click.Choice([level.value for level in UserLevel]))
-@database_options
-def level(given: str, user_level: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def level(given: str, user_level: str, installation: Installation) -> None:
     """Give a user another level.
 
     Its clients keep their secrets; the tokens they have are refused, for those say the level before. Levels:
@@ -66,19 +65,14 @@ def level(given: str, user_level: str, data_dir: Path | None, database_url: str 
     Example:
       windlass user level Ada HELPDESK
     """
-
-    async def use(application: "Application") -> User:
-        found = await application.users.find(given)
-        return await application.users.change_level(found.id, UserLevel(user_level))
-
-    changed = _use(data_dir, database_url, use)
+    changed = _change(installation, given, lambda users, user_id: users.change_level(user_id, UserLevel(user_level)))
     click.echo(f"{clean_line(changed.name)} is {changed.user_level}.")
 
 
 @user.command()
 @user_argument
-@database_options
-def disable(given: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def disable(given: str, installation: Installation) -> None:
     """Keep a user's clients out until it is enabled again.
 
     They get no token, and those they have are refused.
@@ -87,18 +81,14 @@ def disable(given: str, data_dir: Path | None, database_url: str | None) -> None
     Example:
       windlass user disable Ada
     """
-
-    async def use(application: "Application") -> User:
-        return await application.users.disable((await application.users.find(given)).id)
-
-    disabled = _use(data_dir, database_url, use)
+    disabled = _change(installation, given, lambda users, user_id: users.disable(user_id))
     click.echo(f"The clients of {clean_line(disabled.name)} get no more tokens, and those they have are refused.")
 
 
 @user.command()
 @user_argument
-@database_options
-def enable(given: str, data_dir: Path | None, database_url: str | None) -> None:
+@installation_options
+def enable(given: str, installation: Installation) -> None:
     """Let the clients of a disabled user in again.
 
     Tokens from before stay refused, and so do clients that are disabled themselves.
@@ -107,19 +97,15 @@ def enable(given: str, data_dir: Path | None, database_url: str | None) -> None:
     Example:
       windlass user enable Ada
     """
-
-    async def use(application: "Application") -> User:
-        return await application.users.enable((await application.users.find(given)).id)
-
-    enabled = _use(data_dir, database_url, use)
+    enabled = _change(installation, given, lambda users, user_id: users.enable(user_id))
     click.echo(f"The clients of {clean_line(enabled.name)} may get tokens again.")
 
 
 @user.command()
 @user_argument
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@database_options
-def delete(given: str, yes: bool, data_dir: Path | None, database_url: str | None) -> None:
+@yes_option
+@installation_options
+def delete(given: str, yes: bool, installation: Installation) -> None:
     """Remove a user with its clients; the tokens they have are refused.
 
     Its tasks stay.
@@ -130,15 +116,12 @@ def delete(given: str, yes: bool, data_dir: Path | None, database_url: str | Non
       windlass user delete Ada --yes
     """
     if not yes:
-        found, count = _use(data_dir, database_url, lambda application: _with_count(application, given))
+        found, count = installation.use(lambda application: _with_count(application, given))
         its = "without clients" if not count else "and its client" if count == 1 else f"and its {count:,} clients"
         confirm(f"Remove the user {clean_line(found.name)} {its}?", "Nothing was removed.")
         given = found.id
 
-    async def use(application: "Application") -> User:
-        return await application.users.delete((await application.users.find(given)).id)
-
-    _use(data_dir, database_url, use)
+    _change(installation, given, lambda users, user_id: users.delete(user_id))
     click.echo("Removed.")
 
 
@@ -149,10 +132,16 @@ async def _with_count(application: "Application", given: str) -> tuple[User, int
     return found, sum(each.user is not None and each.user.id == found.id for each in clients)
 
 
-def _use(data_dir: Path | None, database_url: str | None, use: "Callable[[Application], Coroutine[Any, Any, T]]") -> T:
-    from windlass.cli.backend import on_application, settings_of
+def _change(
+    installation: Installation, given: str, change: "Callable[[Users, str], Coroutine[Any, Any, User]]"
+) -> User:
+    """Change the user that is meant. change: is told its id."""
 
-    return on_application(settings_of(data_dir, database_url), use)
+    async def use(application: "Application") -> User:
+        users = application.users
+        return await change(users, (await users.find(given)).id)
+
+    return installation.use(use)
 
 
 def _object(found: User) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 from windlass.cli.connection import api_options, connect
 from windlass.cli.exits import ExitStatus, TimedOut, status_of
 from windlass.cli.idleness import is_idle
-from windlass.cli.options import Id, output_options
+from windlass.cli.options import Id, output_options, yes_option
 from windlass.cli.output import err
 from windlass.cli.progress import counted
 from windlass.cli.questions import confirm
@@ -38,7 +38,7 @@ def _bulk_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What decides whether many tasks are ended at once."""
     for option in (
         click.option("--dry-run", is_flag=True, help="Show which, and change nothing."),
-        click.option("--yes", "-y", is_flag=True, help="Do not ask."),
+        yes_option,
         click.option("--pending", "is_bulk", is_flag=True, help="All pending tasks that match the options."),
         click.argument("task_ids", metavar="[ID]...", nargs=-1, type=Id()),
     ):

@@ -14,7 +14,7 @@ from windlass.server.language import patch, pointer, strict_json
 from windlass.server.model.call import RestMethod
 from windlass.server.model.definition import ExecutionType
 from windlass.server.model.task import DefinitionSummary, Priority
-from windlass.server.service.executions import Invocation
+from windlass.server.service.invocations import Invocation
 
 
 class _Summary(msgspec.Struct, frozen=True, rename="camel"):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from windlass import __version__
 from windlass.server.errors import DatabaseUnavailable
 from windlass.server.store.database import Database
-from windlass.server.store.leases import SignOfLife
+from windlass.server.store.life import SignOfLife
 from windlass.server.store.nodes import Identity, NodeKind, NodeStore
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from windlass.server import logs
 from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
-from windlass.server.engine.declining import CALL, Declining
+from windlass.server.engine.declining import Declining
 from windlass.server.engine.job import Finished, JobSpec, Progress
 from windlass.server.engine.presence import Presence
 from windlass.server.engine.process import Launcher
@@ -25,7 +25,7 @@ from windlass.server.engine.sweeper import Sweeper
 from windlass.server.engine.turns import Turns
 from windlass.server.errors import ConfigurationError, DatabaseUnavailable, Fenced, NotFound
 from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
-from windlass.server.model.call import CALL_JOB
+from windlass.server.model.call import CALL_ARGUMENT, CALL_JOB
 from windlass.server.model.definition import TaskDefinition
 from windlass.server.model.source import Source
 from windlass.server.model.task import (
@@ -41,7 +41,8 @@ from windlass.server.model.task import (
 )
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Database
-from windlass.server.store.leases import LEASE, Declined, Lease, LeaseStore, SignOfLife
+from windlass.server.store.leases import LEASE, Declined, Lease, LeaseStore
+from windlass.server.store.life import SignOfLife
 from windlass.server.store.nodes import NodeKind
 from windlass.server.store.stops import StopStore
 from windlass.server.store.tasks import TaskStore
@@ -230,7 +231,7 @@ class Worker:
             # The session ended while the task was being taken up, too early for its job to be ended with it.
             await self._attempts.hand_back(task.id, lease.epoch, is_counted=False)
             return
-        definition = None if CALL in lease.arguments else self._definitions[task.definition.unique_name]
+        definition = None if CALL_ARGUMENT in lease.arguments else self._definitions[task.definition.unique_name]
         process = self._launcher.start(
             JobSpec(
                 job=CALL_JOB if definition is None else definition.job,

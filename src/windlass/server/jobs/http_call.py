@@ -14,7 +14,7 @@ import msgspec
 from windlass.server.errors import InvalidRequest
 from windlass.server.jobs.context import JobContext
 from windlass.server.language import strict_json
-from windlass.server.model.call import Call
+from windlass.server.model.call import CALL_ARGUMENT, Call
 from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome, ReturnDetail
 from windlass.server.redaction import excerpt, redacted_values
 
@@ -38,7 +38,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 async def run(job: JobContext) -> Outcome:
     """Make the call that the task's arguments hold, and wait for its answer."""
-    call = msgspec.convert(job.arguments["call"], Call)
+    call = msgspec.convert(job.arguments[CALL_ARGUMENT], Call)
     calling = asyncio.create_task(_send(call, idempotency_key=job.task_id))
     try:
         while not calling.done():

@@ -8,6 +8,8 @@ import msgspec
 
 CALL_JOB = "windlass.server.jobs.http_call:run"
 CALL_ATTEMPTS = 3
+CALL_ARGUMENT = "call"
+"""The argument of a task that holds its Call; other tasks have none of this name."""
 
 _URL_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+")
 _SEPARATOR = re.compile(r"[/\\]")

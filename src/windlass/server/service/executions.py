@@ -3,16 +3,14 @@
 Source: wire contract §6.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-from urllib.parse import quote, urlencode
+from collections.abc import Mapping
 
 import msgspec
 
 from windlass.server.engine import queue, turns
 from windlass.server.errors import InvalidRequest, NotFound, shown
 from windlass.server.jobs.brought import Brought, stored_arguments
-from windlass.server.model.call import CALL_ATTEMPTS, Call, RestMethod, is_below_base
+from windlass.server.model.call import CALL_ARGUMENT, CALL_ATTEMPTS, Call, RestMethod
 from windlass.server.model.definition import (
     ACCOUNT_AGGREGATION,
     BUILT_IN,
@@ -26,7 +24,6 @@ from windlass.server.model.definition import (
 from windlass.server.model.task import (
     DefinitionSummary,
     Execution,
-    Priority,
     Target,
     TargetType,
     Task,
@@ -34,6 +31,7 @@ from windlass.server.model.task import (
     new_task,
 )
 from windlass.server.service import names
+from windlass.server.service.invocations import Invocation, arguments_of, flag_among, id_among, url_of
 from windlass.server.service.launches import Launches, target_of
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database
@@ -41,30 +39,9 @@ from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 from windlass.server.store.turns import line_of
-from windlass.tasks import Task as OwnTask
-from windlass.tasks import WrongArgument
 from windlass.tasks.declaring import alias_of
 
 CALL_TIMEOUT_S = 600.0
-_URL_CHARACTERS_AT_MOST = 8_000
-
-
-class Invocation(msgspec.Struct, frozen=True, kw_only=True):
-    """The wish to run a task.
-
-    settings: what else was given, as whoever does the work shall read it in the task's attributes.
-    """
-
-    definition_id: str | None = None
-    definition_name: str | None = None
-    arguments: Mapping[str, object] = msgspec.field(default_factory=dict)
-    priority: Priority = Priority.LOW
-    execution_type: ExecutionType = ExecutionType.REST
-    service: str | None = None
-    path: str | None = None
-    method: RestMethod = RestMethod.POST
-    query: Mapping[str, object] = msgspec.field(default_factory=dict)
-    settings: Mapping[str, object] = msgspec.field(default_factory=dict)
 
 
 class Executions:
@@ -117,7 +94,7 @@ class Executions:
         definition = await self._definitions.find(name, connection)
         if definition is not None and (attempts := attempts_of(definition.executor)) is not None:
             return await self._launch_brought(connection, definition, attempts, invocation, launcher, type_)
-        url = self._url(name, invocation) if invocation.execution_type is ExecutionType.REST else None
+        url = url_of(invocation, name, self._services) if invocation.execution_type is ExecutionType.REST else None
         target = await self._target(connection, invocation.arguments)
         task = new_task(
             await self._definitions.register(connection, name),
@@ -152,7 +129,7 @@ class Executions:
         arguments = (
             {alias_of(name): value for name, value in invocation.arguments.items()}
             if brought is None
-            else _arguments(brought.task, invocation.arguments)
+            else arguments_of(brought.task, invocation.arguments)
         )
         concurrency = concurrency_of(definition.executor)
         task = new_task(
@@ -212,12 +189,13 @@ class Executions:
         launcher: str,
         type_: TaskType,
     ) -> Task:
-        source_id = _id(invocation.arguments, "sourceId")
+        source_id = id_among(invocation.arguments, "sourceId")
         if source_id is None:
             raise InvalidRequest(
                 "arguments.sourceId is missing; {name} needs the id of the source to aggregate.",
                 name=definition.unique_name,
             )
+        is_of_accounts = definition is ACCOUNT_AGGREGATION
         try:
             return await self._launches.launch(
                 connection,
@@ -225,7 +203,7 @@ class Executions:
                 source_id,
                 launcher,
                 None,
-                rewrite_all=definition is ACCOUNT_AGGREGATION and _flag(invocation.arguments, "disableOptimization"),
+                rewrite_all=is_of_accounts and flag_among(invocation.arguments, "disableOptimization"),
                 type_=type_,
                 priority=invocation.priority,
             )
@@ -234,47 +212,13 @@ class Executions:
 
     async def _target(self, connection: Connection, arguments: Mapping[str, object]) -> Target | None:
         """What the arguments say is worked on: a source, else an identity, else nothing."""
-        source_id, identity_id = _id(arguments, "sourceId"), _id(arguments, "identityId")
+        source_id, identity_id = id_among(arguments, "sourceId"), id_among(arguments, "identityId")
         if source_id is not None:
             try:
                 return target_of(await self._sources.get(source_id, connection))
             except NotFound:
                 raise _no_source(source_id) from None
         return None if identity_id is None else Target(identity_id, TargetType.IDENTITY, identity_id)
-
-    def _url(self, name: str, invocation: Invocation) -> str:
-        """The whole URL that the invocation wants called."""
-        known = ", ".join(sorted(self._services)) or "-"
-        if invocation.service is None or invocation.path is None:
-            raise InvalidRequest(
-                "{name} has no code of its own. For a task that calls a service, give executionService and "
-                "executionPath; the known services are: {known}. For a task that a program outside reports on, "
-                "give the executionType EVENT or MESSAGE.",
-                name=shown(name),
-                known=known,
-            )
-        base = self._services.get(invocation.service)
-        if base is None:
-            raise InvalidRequest(
-                "executionService is {given}, which is not known; the known services are: {known}.",
-                given=shown(invocation.service),
-                known=known,
-            )
-        if not is_below_base(invocation.path):
-            raise InvalidRequest(
-                "executionPath is {given}; it must be a path below the service's base URL, such as /tasks/run, "
-                "without empty parts, '.', '..', '?' and '#'; queryParameters are given apart.",
-                given=shown(invocation.path),
-            )
-        query = urlencode(list(_pairs(invocation.query)), quote_via=quote)
-        url = f"{base}{invocation.path}?{query}" if query else f"{base}{invocation.path}"
-        if len(url) > _URL_CHARACTERS_AT_MOST:
-            raise InvalidRequest(
-                "executionPath and queryParameters make a URL of {given} characters; {most} is the most.",
-                given=len(url),
-                most=_URL_CHARACTERS_AT_MOST,
-            )
-        return url
 
     async def _insert_call(self, connection: Connection, task: Task, url: str, invocation: Invocation) -> None:
         assert invocation.service is not None
@@ -295,77 +239,11 @@ class Executions:
             connection,
             task,
             execution=Execution.WORKER,
-            arguments={"call": msgspec.to_builtins(call)},
+            arguments={CALL_ARGUMENT: msgspec.to_builtins(call)},
             max_attempts=attempts_said(task.definition, CALL_ATTEMPTS),
             priority=invocation.priority,
         )
         await queue.submit(connection, task.id, epoch=0, priority=invocation.priority)
-
-
-def _arguments(task: OwnTask[..., Any], given: Mapping[str, object]) -> dict[str, object]:
-    """The arguments as the task keeps them, its defaults among them."""
-    try:
-        return task.written(given)
-    except WrongArgument as error:
-        match error.fault:
-            case "unknown":
-                raise InvalidRequest(
-                    "arguments.{name} is not known to {task}; what it takes is: {known}.",
-                    name=error.name,
-                    task=shown(task.name),
-                    known=error.expected,
-                ) from None
-            case "missing":
-                raise InvalidRequest(
-                    "arguments.{name} is missing; {task} needs it, of the type {type}.",
-                    name=error.name,
-                    task=shown(task.name),
-                    type=error.expected,
-                ) from None
-            case "repeated":
-                raise InvalidRequest("arguments.{name} is given twice, in two spellings.", name=error.name) from None
-            case "wrong":
-                raise InvalidRequest(
-                    "arguments.{name} is {given}; it must be of the type {type}. {reason}",
-                    name=error.name,
-                    given=shown(error.given),
-                    type=error.expected,
-                    reason=error.reason,
-                ) from None
-
-
-def _id(arguments: Mapping[str, object], name: str) -> str | None:
-    """An id among the arguments; null and an empty one count as none."""
-    value = arguments.get(name)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        raise InvalidRequest("arguments.{name} is {given}; it must be a string.", name=name, given=shown(value))
-    return names.checked(value, f"arguments.{name}")
-
-
-def _flag(arguments: Mapping[str, object], name: str) -> bool:
-    value = arguments.get(name)
-    match value.lower() if isinstance(value, str) else value:
-        case True | "true":
-            return True
-        case None | False | "false" | "":
-            return False
-    raise InvalidRequest("arguments.{name} is {given}; it must be true or false.", name=name, given=shown(value))
-
-
-def _pairs(query: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Names and values as they stand in a URL: a list gives its name as often as it is long, null not at all."""
-    for name, given in query.items():
-        for value in given if isinstance(given, list) else [given]:
-            if isinstance(value, list | dict):
-                raise InvalidRequest(
-                    "queryParameters.{name} is {given}; it must be a string, a number, a boolean, or a list of them.",
-                    name=name,
-                    given=shown(given),
-                )
-            if value is not None:
-                yield name, value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _no_source(source_id: str) -> InvalidRequest:

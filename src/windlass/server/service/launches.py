@@ -75,24 +75,21 @@ class Launches:
         place holds. rewrite_all: write unchanged accounts, too.
         Raises NotFound for an unknown source, InvalidRequest where a file is missing or not wanted.
         """
-        return await self.aggregate(ACCOUNT_AGGREGATION, source_id, launcher, file, rewrite_all=rewrite_all)
+        return await self._load(ACCOUNT_AGGREGATION, source_id, launcher, file, rewrite_all=rewrite_all)
 
     async def load_entitlements(self, source_id: str, launcher: str, file: AsyncIterator[bytes] | None) -> Task:
         """Start an entitlement aggregation; as load_accounts."""
-        return await self.aggregate(ENTITLEMENT_AGGREGATION, source_id, launcher, file)
+        return await self._load(ENTITLEMENT_AGGREGATION, source_id, launcher, file, rewrite_all=False)
 
-    async def aggregate(
+    async def _load(
         self,
         definition: TaskDefinition,
         source_id: str,
         launcher: str,
         file: AsyncIterator[bytes] | None,
         *,
-        rewrite_all: bool = False,
-        type_: TaskType = TaskType.QPOC,
-        priority: Priority = Priority.LOW,
+        rewrite_all: bool,
     ) -> Task:
-        """Start an aggregation of either kind; as load_accounts. rewrite_all: of accounts alone."""
         async with self._database.transaction() as connection:
             task = await self.launch(
                 connection,
@@ -101,8 +98,8 @@ class Launches:
                 launcher,
                 file,
                 rewrite_all=rewrite_all,
-                type_=type_,
-                priority=priority,
+                type_=TaskType.QPOC,
+                priority=Priority.LOW,
             )
         self._changes.tell(task.id)
         return task
@@ -119,7 +116,7 @@ class Launches:
         type_: TaskType,
         priority: Priority,
     ) -> Task:
-        """As aggregate, in the caller's transaction, who tells of the task when that is committed."""
+        """As load_accounts, of either kind, in the caller's transaction, who tells of the task once it is committed."""
         arguments, settings = _settings(definition, rewrite_all=rewrite_all)
         source = await self._sources.get(source_id, connection)
         _check_file(source, definition, has_file=file is not None)

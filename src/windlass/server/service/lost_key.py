@@ -8,6 +8,7 @@ import msgspec
 from windlass.server.errors import ConfigurationError
 from windlass.server.service.keyring import CHECK, Keyring
 from windlass.server.store import audit
+from windlass.server.store.clients import ClientStore
 from windlass.server.store.database import Database
 from windlass.server.store.keys import KeyStore
 from windlass.server.store.sources import SourceStore
@@ -39,7 +40,7 @@ async def start_anew(database: Database, lost: Path, path: Path) -> GivenUp:
         try:
             await keys.start_anew(connection, new.fresh_keys())
             sources = await SourceStore(database).lose_secrets(connection)
-            clients = await connection.fetchval("SELECT count(*) FROM client")
+            clients = await ClientStore(database).count(connection)
             given_up = GivenUp(clients=clients, sources=sources)
             await audit.note(connection, "key.lost", "installation", after=msgspec.structs.asdict(given_up))
         except BaseException:

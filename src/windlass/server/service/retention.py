@@ -8,6 +8,7 @@ from windlass.server.errors import DatabaseUnavailable
 from windlass.server.model.actor import THE_SERVER, act_as
 from windlass.server.store.database import Database
 from windlass.server.store.nodes import NodeStore
+from windlass.server.store.revocations import delete_over
 from windlass.server.store.schedules import ScheduleStore
 from windlass.server.store.tasks import TaskStore
 
@@ -16,10 +17,6 @@ log = logging.getLogger(__name__)
 _INTERVAL_S = 60.0
 _BATCH = 100
 _FIRINGS_BATCH = 1_000
-# Which tokens are refused, and by which keys they are verified, until none of those can be good.
-_DELETE_ENDED = """
-WITH over AS (DELETE FROM signing_key WHERE ends <= now()) DELETE FROM revocation WHERE ends <= now()
-"""
 _PAUSE_S = 0.05  # Between batches, so that others get their turn.
 
 
@@ -41,17 +38,13 @@ class Retention:
                     log.info("retention: %d tasks deleted", deleted)
                 async with self._database.transaction() as connection:
                     await queue.clear_log(connection)
-                await self.delete_ended()
+                await delete_over(self._database)
                 await self._nodes.forget_vanished()
             except DatabaseUnavailable as error:
                 log.warning("retention: %s", error)
             except Exception:
                 log.exception("retention: failed; trying again in a minute")
             await asyncio.sleep(_INTERVAL_S)
-
-    async def delete_ended(self) -> None:
-        """Delete revocations and signing keys that concern no token any more."""
-        await self._database.write(_DELETE_ENDED)
 
     async def delete_expired(self) -> int:
         """Delete every task and due time past its retention, in batches that hold their locks for some milliseconds.

@@ -17,7 +17,8 @@ from windlass.server.model.actor import THE_SERVER, act_as
 from windlass.server.model.definition import ExecutionType
 from windlass.server.model.schedule import LAUNCHER, Fate, Firing, Missed, Overlap, Schedule
 from windlass.server.model.task import TaskType
-from windlass.server.service.executions import Executions, Invocation
+from windlass.server.service.executions import Executions
+from windlass.server.service.invocations import Invocation
 from windlass.server.service.tasks import TaskService
 from windlass.server.store import audit
 from windlass.server.store.changes import Changes

@@ -4,13 +4,14 @@ Says which changes of tasks and definitions are noted, and in which form: the wo
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from windlass.server.model.actor import Actor, ActorType, acting
+from windlass.server.model.task import instant
 from windlass.server.store.database import Connection, Database, Row
 
 # What of a task is its state or was set for it. Its progress, messages and attributes are the job's own report.
@@ -111,7 +112,7 @@ def _told(value: object) -> object:
         case msgspec.Struct():
             return {_word(name): _told(getattr(value, name)) for name in value.__struct_fields__}
         case datetime():
-            return value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+            return instant(value)
         case str() if len(value) > _TEXT_AT_MOST:
             return f"{value[:_TEXT_AT_MOST]}… ({len(value)} characters)"
         case tuple():

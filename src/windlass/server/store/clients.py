@@ -62,6 +62,10 @@ class ClientStore:
         rows = await self._database.fetch(f"{_CLIENT} ORDER BY client.name, client.created, client.id")
         return [_client(row) for row in rows]
 
+    async def count(self, connection: Connection) -> int:
+        """How many clients there are, in the caller's transaction."""
+        return int(await connection.fetchval("SELECT count(*) FROM client"))
+
     async def find(self, given: str) -> Client:
         """The client of that id, or the only one of that name. Raises NotFound, and InvalidRequest for several."""
         rows = await self._database.fetch(

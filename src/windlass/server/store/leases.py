@@ -1,4 +1,4 @@
-"""Who may work on a task: leases with an epoch, the workers' signs of life, and tasks that lost their worker.
+"""Who may work on a task: leases with an epoch, and tasks that lost their worker.
 
 A lease's times are the database's, so that no node's clock matters to it.
 """
@@ -9,14 +9,14 @@ from uuid import UUID
 
 import msgspec
 
-from windlass.server.errors import DatabaseBusy, DatabaseUnavailable
+from windlass.server.errors import DatabaseBusy
 from windlass.server.instruments import Instruments
 from windlass.server.model.definition import type_of
 from windlass.server.model.task import Message, Priority, Task, expected, noted, now, started
 from windlass.server.store import audit
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.changes import Changes
-from windlass.server.store.database import Connection, Database, Row, connect, translated
+from windlass.server.store.database import Connection, Database, Row
 from windlass.server.store.history import usual_of
 from windlass.server.store.tasks import TaskCodec
 
@@ -80,45 +80,6 @@ class Watched(msgspec.Struct, frozen=True):
     epoch: int
     is_cancel_requested: bool
     is_final: bool
-
-
-class SignOfLife:
-    """A worker's own session: the database itself sees it end when the process dies."""
-
-    def __init__(self, connection: Connection, node: int) -> None:
-        self.node = node
-        self._connection = connection
-
-    @classmethod
-    async def show(cls, url: str) -> "SignOfLife":
-        """Take a new node number and hold its lock. Raises DatabaseUnavailable."""
-        connection = await connect(url, name="windlass worker: sign of life", timeout_s=LEASE.total_seconds())
-        try:
-            with translated():
-                node = await connection.fetchval("SELECT nextval('node_number')")
-                await connection.execute("SELECT pg_advisory_lock($1, $2)", sql.SIGN_OF_LIFE, node)
-        except BaseException:
-            connection.terminate()
-            raise
-        return cls(connection, int(node))
-
-    @property
-    def is_shown(self) -> bool:
-        """The session is still there."""
-        return not self._connection.is_closed()
-
-    async def prove(self) -> None:
-        """Ask the database, on this very connection, whether it sees the sign. Raises DatabaseUnavailable.
-
-        A network may forget a connection on which nothing is said, and then only one end knows that it is gone.
-        """
-        with translated():
-            if not await self._connection.fetchval(sql.IS_ALIVE, sql.SIGN_OF_LIFE, self.node):
-                raise DatabaseUnavailable("The database does not see this node's sign of life any more.")
-
-    def end(self) -> None:
-        """Give the lock back: the database sees the connection end."""
-        self._connection.terminate()
 
 
 class LeaseStore:
@@ -232,7 +193,7 @@ class LeaseStore:
 
         node: of this worker alone.
         """
-        rows = await self._database.fetch(sql.ORPHANS, sql.SIGN_OF_LIFE, LEASE, node)
+        rows = await self._database.fetch(sql.ORPHANS, LEASE, node)
         return [
             Orphan(
                 task_id=row["id"].hex,

@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from windlass.server.store.database import Database, Row
-from windlass.server.store.tasks_sql import LIVING, SIGN_OF_LIFE
+from windlass.server.store.life import LIVING
 
 SILENT = timedelta(seconds=15)
 _KEPT = timedelta(days=1)
@@ -88,7 +88,7 @@ class NodeStore:
 
     async def list(self) -> list[Node]:
         """All nodes by number, also those that vanished within a day."""
-        return [_node(row) for row in await self._database.fetch(_ALL, SIGN_OF_LIFE)]
+        return [_node(row) for row in await self._database.fetch(_ALL)]
 
 
 def _node(row: Row) -> Node:

@@ -26,6 +26,11 @@ INSERT INTO revocation (client_id, least_epoch, revoked, ends)
 VALUES ($1, $2, clock_timestamp(), clock_timestamp() + make_interval(secs => $3))
 """
 
+# Which tokens are refused, and by which keys they are verified.
+_DELETE_OVER = """
+WITH over AS (DELETE FROM signing_key WHERE ends <= now()) DELETE FROM revocation WHERE ends <= now()
+"""
+
 
 class Revocation(msgspec.Struct, frozen=True, kw_only=True):
     """What is refused: the client's token of that id, or all its tokens of a lower epoch."""
@@ -58,3 +63,8 @@ async def refuse_tokens(connection: Connection, client_id: str, least_epoch: int
     It belongs at that end: the row says when it was written, and nodes look for what is new.
     """
     await connection.execute(_REFUSE_ALL, client_id, least_epoch, TOKENS_LAST_S)
+
+
+async def delete_over(database: Database) -> None:
+    """Delete revocations, and keys that have signed, of which no token can be good any more."""
+    await database.write(_DELETE_OVER)

@@ -31,7 +31,7 @@ class StopStore:
 
     async def owed(self, node: int) -> list[Stop]:
         """Those of the worker `node`, and of all workers that are gone; 100 at most."""
-        rows = await self._database.fetch(sql.STOPS_OWED, sql.SIGN_OF_LIFE, node)
+        rows = await self._database.fetch(sql.STOPS_OWED, node)
         return [Stop(row["id"].hex, row["node"]) for row in rows]
 
     async def settle(self, stop: Stop, message: Message) -> None:

@@ -5,16 +5,7 @@ what the audit trail is about notes it, too: its last parameters are those of th
 """
 
 from windlass.server.store.audit import note_all, note_each
-
-SIGN_OF_LIFE = 0x57494E44
-"""The class of the advisory locks that workers hold, each under its own number, as long as their sessions live."""
-
-LIVING = """
-SELECT objid::bigint::integer FROM pg_locks
-WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-"""The numbers of the workers that are alive; $1 is SIGN_OF_LIFE."""
+from windlass.server.store.life import LIVING
 
 VISIBLE = "created > now() - $1::interval"
 
@@ -54,8 +45,6 @@ READ_TO_CHANGE = f"""
 SELECT document, version, epoch, completion_status, execution, node, lease_until >= now() AS is_in_time
 FROM task WHERE id = $2 AND {VISIBLE}
 """
-
-IS_ALIVE = f"SELECT $2::integer IN ({LIVING})"
 
 REPORT = """
 UPDATE task
@@ -151,23 +140,23 @@ SELECT id FROM asked
 
 # The workers that are gone have nobody else to speak for them.
 STOPS_OWED = f"""
-SELECT id, node FROM task WHERE being_stopped AND (node = $2 OR node NOT IN ({LIVING})) ORDER BY id LIMIT 100
+SELECT id, node FROM task WHERE being_stopped AND (node = $1 OR node NOT IN ({LIVING})) ORDER BY id LIMIT 100
 """
 
 READ_TO_SETTLE = "SELECT document FROM task WHERE id = $1 AND being_stopped FOR UPDATE"
 
 SETTLE = "UPDATE task SET modified = $2, document = $3, version = version + 1, being_stopped = false WHERE id = $1"
 
-# A lease is of the length $2 when it is renewed: a database that started since then took every session with it.
+# A lease is of the length $1 when it is renewed: a database that started since then took every session with it.
 ORPHANS = f"""
 SELECT id, node, company, epoch, attempts, max_attempts, cancel_requested,
        lease_until >= now() AS is_worker_dead,
-       pg_postmaster_start_time() > lease_until - $2::interval AS is_database_restarted
+       pg_postmaster_start_time() > lease_until - $1::interval AS is_database_restarted
 FROM (
     SELECT id, node, count(*) OVER (PARTITION BY node) AS company,
            epoch, attempts, max_attempts, cancel_requested, lease_until, created
     FROM task
-    WHERE completion_status IS NULL AND node IS NOT NULL AND execution = 'worker' AND ($3::integer IS NULL OR node = $3)
+    WHERE completion_status IS NULL AND node IS NOT NULL AND execution = 'worker' AND ($2::integer IS NULL OR node = $2)
 ) AS held
 WHERE lease_until < now() OR node NOT IN ({LIVING})
 ORDER BY created
