@@ -18,7 +18,7 @@ from windlass.server.engine.turns import Turns
 from windlass.server.errors import DatabaseBusy, DatabaseUnavailable
 from windlass.server.model.company import FREE_LOSSES, is_suspected, lost_beside
 from windlass.server.model.task import CompletionStatus, noted, now
-from windlass.server.store.leases import SignOfLife
+from windlass.server.store.life import SignOfLife
 
 TERMINATE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -175,15 +175,15 @@ async def test_a_worker_whose_queue_is_lost_begins_anew_though_its_job_goes_on(w
 
 
 async def test_a_job_that_cannot_be_started_is_tried_again_and_says_why(work, launch, monkeypatch):
-    start, failures = worker.JobProcess.start, []
+    start, failures = worker.Launcher.start, []
 
-    def fail_once(spec):
+    def fail_once(launcher, spec):
         if not failures:
             failures.append(spec)
             raise BlockingIOError("no process can be had")
-        return start(spec)
+        return start(launcher, spec)
 
-    monkeypatch.setattr(worker.JobProcess, "start", fail_once)
+    monkeypatch.setattr(worker.Launcher, "start", fail_once)
     monkeypatch.setattr("windlass.server.engine.attempts.backoff_s", lambda attempt: 0)
     task = await launch(jobs.succeed, max_attempts=2)
     await work()

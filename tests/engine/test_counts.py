@@ -5,7 +5,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.engine import jobs
 
 from windlass.server.errors import Fenced
-from windlass.server.store.leases import SignOfLife
+from windlass.server.store.life import SignOfLife
 
 pytestmark = pytest.mark.usefixtures("settled_database")
 NOBODY = 999_999

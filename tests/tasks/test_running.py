@@ -3,6 +3,7 @@
 import json
 import logging
 import multiprocessing
+import re
 import time
 from datetime import timedelta
 
@@ -93,7 +94,7 @@ async def test_readers_see_what_was_raised_and_the_log_has_the_traceback_without
     assert "Traceback" not in str(ended)
     assert "hunter2" not in str(ended)
     log = process.log.read_text()
-    assert f"task {ended['id']}: its function failed\nTraceback" in log
+    assert re.search(rf"task {ended['id']}: its function failed \[node=\d+\]\nTraceback", log)
     assert "hunter2" not in log
 
 

@@ -29,7 +29,8 @@ _LIBRARIES = {
     "httpx2": logging.WARNING,  # It would tell every URL, with its query.
     "pgqueuer": logging.ERROR,
 }
-_IDS = ("task_id", "tracking_id", "client_id", "node")
+_NUMBER = "node"  # It is short, and may stand in a message by chance.
+_IDS = ("task_id", "tracking_id", "client_id", _NUMBER)
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _about: ContextVar[Mapping[str, str]] = ContextVar("about", default=_NOTHING)
@@ -109,7 +110,8 @@ class TextFormatter(RedactingFormatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name.
         """The line without its traceback."""
         line = super().formatMessage(record)
-        said = [f"{name}={value}" for name, value in _ids_of(record).items() if value not in record.message]
+        ids = _ids_of(record).items()
+        said = [f"{name}={value}" for name, value in ids if name == _NUMBER or value not in record.message]
         return f"{line} [{' '.join(said)}]" if said else line
 
 
