@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _STOP = b"stop"
+_LINGER_S = 5.0
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,18 +93,25 @@ class JobProcess:
         return cls(process, ours)
 
     async def events(self) -> AsyncIterator[Progress | Finished]:
-        """What the job says, until its process and all that it started have ended."""
+        """What the job says, until its process and all that it started have ended.
+
+        A process that has said its last word has a few seconds to end, for its function may have left threads behind.
+        """
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         loop.add_reader(self._pipe.fileno(), readable.set)
         has_ended = False
+        lingering: asyncio.TimerHandle | None = None
         try:
             while not has_ended:
                 # Looked at before the pipe is emptied, so that the last word is heard; and now and then, for
                 # a process that the job left behind may keep the pipe open.
                 has_ended = self._has_ended()
                 while self._pipe.poll():
-                    yield _decoder.decode(self._pipe.recv_bytes())
+                    event = _decoder.decode(self._pipe.recv_bytes())
+                    if isinstance(event, Finished):
+                        lingering = loop.call_later(_LINGER_S, self.kill)
+                    yield event
                 if not has_ended:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(readable.wait(), timeout=1)
@@ -113,6 +121,8 @@ class JobProcess:
         finally:
             loop.remove_reader(self._pipe.fileno())
         await asyncio.to_thread(self._has_ended, 0)
+        if lingering is not None:
+            lingering.cancel()
         self.kill()
         self._process.join()
         self._is_reaped = True
