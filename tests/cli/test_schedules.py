@@ -93,7 +93,7 @@ def test_a_schedule_is_run_paused_and_resumed(schedule, windlass):
     assert (is_paused["isPaused"], is_paused["nextDue"]) == (True, None)
     assert [each["taskId"] for each in is_paused["firings"]] == [launched["taskId"]]
     assert " 02:00:00 +0000 (UTC)" in resumed
-    assert "launched " + launched["taskId"] in schedule("show", "nightly", "-o", "table")
+    assert "launched: " + launched["taskId"] in schedule("show", "nightly", "-o", "table")
 
 
 def test_a_source_brings_its_schedule_along(schedule, windlass):

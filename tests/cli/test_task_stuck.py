@@ -146,6 +146,18 @@ def test_a_person_sees_a_table_and_what_to_do(terminal, sail, running, history):
     assert "`windlass task clear ID` ends the record." in shown.text
 
 
+def test_a_cause_that_the_terminal_has_no_room_for_is_told_below_whole_and_once(terminal, sail, office):
+    why = "No worker is alive: start one with `windlass worker`."
+    for _ in range(2):
+        office.add_task(messages=(Message(MessageType.WARN, "task_waiting", why, (why,)),))
+
+    shown = terminal("task", "stuck", columns=80, **sail)
+
+    assert shown.wait() == 0
+    assert shown.text.count(why) == 1
+    assert f"2 tasks: {why}" in shown.text
+
+
 def test_a_person_is_told_that_none_is_stuck(terminal, sail, office):
     shown = terminal("task", "stuck", **sail)
 

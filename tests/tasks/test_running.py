@@ -98,6 +98,24 @@ async def test_readers_see_what_was_raised_and_the_log_has_the_traceback_without
     assert "hunter2" not in log
 
 
+async def test_a_character_that_no_database_keeps_is_replaced(runner, work):
+    work()
+
+    ended = await runner.ended(await runner.start("Example Faulty", how="nul"))
+
+    assert ended["completionStatus"] == "SUCCESS"
+    assert ended["messages"][0]["localizedText"]["message"] == "a\ufffdb"
+    assert ended["attributes"]["a\ufffd"] == ["\ufffd"]
+
+
+async def test_a_thread_that_is_left_behind_does_not_keep_the_task_from_ending(runner, work):
+    work()
+
+    ended = await runner.ended(await runner.start("Example Faulty", how="thread"))
+
+    assert (ended["completionStatus"], ended["attributes"]["result"]) == ("SUCCESS", ["thread"])
+
+
 async def test_what_a_function_prints_is_logged_line_by_line_and_leaves_the_workers_output_alone(runner, start_worker):
     process = start_worker(WINDLASS_LOG_FORMAT="json")
 

@@ -60,6 +60,11 @@ def faulty(context: Context, *, how: str) -> list[str]:
             thread.join()
             subprocess.run(["echo", "from elsewhere"], stdout=sys.stdout, check=True)
             print("secret=hunter2", end="")
+        case "nul":
+            context.info("a\0b")
+            return {"a\0": ["\0"]}  # type: ignore[return-value]
+        case "thread":
+            threading.Thread(target=time.sleep, args=(3600,)).start()
         case "warn":
             context.warn("It looks odd.", key="odd")
         case "error":
