@@ -83,4 +83,4 @@ def test_help_imports_no_server():
 
     imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
-    assert {"windlass.server.app", "asyncpg", "uvloop", "rich"} & set(imported.split()) == set()
+    assert {"windlass.server.application", "asyncpg", "uvloop", "rich"} & set(imported.split()) == set()

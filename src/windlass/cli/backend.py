@@ -14,7 +14,7 @@ from rich.logging import RichHandler
 
 from windlass.cli.output import err
 from windlass.server import logs
-from windlass.server.app import Application, opened, opened_database
+from windlass.server.application import Application, opened, opened_database
 from windlass.server.config import Settings
 from windlass.server.model.actor import MACHINE, Actor, ActorType, act_as
 from windlass.server.store.database import Database

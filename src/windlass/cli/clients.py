@@ -16,7 +16,7 @@ from windlass.cli.times import full_moment, iso, short_moment
 from windlass.server.model.principal import ALL_SCOPES, KNOWN_SCOPES, Client, UserLevel
 
 if TYPE_CHECKING:
-    from windlass.server.app import Application
+    from windlass.server.application import Application
     from windlass.server.service.clients import Clients
 
 T = TypeVar("T")

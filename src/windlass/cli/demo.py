@@ -21,7 +21,7 @@ from windlass.cli.tasks.single import show_task
 from windlass.client import Client, ClientError, TaskStatus
 
 if TYPE_CHECKING:
-    from windlass.server.app import Application
+    from windlass.server.application import Application
     from windlass.server.config import Settings
     from windlass.server.model.source import Source
 
@@ -137,8 +137,8 @@ def _wait_until_idle(api: Client, source: "Source") -> None:
 
 async def _credentials(application: "Application", env_file: Path, url: str) -> tuple[str, str]:
     """The demo's own client: the one it kept if the database still knows it, else a new one."""
-    from windlass.server.app import ClientRejected
     from windlass.server.model.principal import ALL_SCOPES, UserLevel
+    from windlass.server.service.tokens import ClientRejected
 
     kept = _read(env_file)
     try:

@@ -11,7 +11,7 @@ import click
 from windlass.server.redaction import has_password
 
 if TYPE_CHECKING:
-    from windlass.server.app import Application
+    from windlass.server.application import Application
     from windlass.server.config import Settings
     from windlass.server.store.database import Database
 

@@ -15,7 +15,7 @@ from windlass.cli.text import clean
 from windlass.cli.times import full_moment, iso, short_moment
 
 if TYPE_CHECKING:
-    from windlass.server.app import Application
+    from windlass.server.application import Application
     from windlass.server.store.database import Database
     from windlass.server.store.signing_keys import StoredKey
 

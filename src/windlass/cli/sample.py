@@ -8,7 +8,7 @@ import click
 from windlass.cli.installation import Installation, installation_options
 
 if TYPE_CHECKING:
-    from windlass.server.app import Application
+    from windlass.server.application import Application
 
 
 @click.command()

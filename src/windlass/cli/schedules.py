@@ -14,7 +14,7 @@ from windlass.cli.text import clean_line
 from windlass.cli.times import full_moment, iso
 
 if TYPE_CHECKING:
-    from windlass.server.app import Application
+    from windlass.server.application import Application
     from windlass.server.model.schedule import Firing, Schedule
 
 _COLUMNS = (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from windlass.cli.exits import ExitStatus
     from windlass.client import Client, LoadTask
     from windlass.client.launches import OnProgress
-    from windlass.server.app import Application
+    from windlass.server.application import Application
     from windlass.server.model.source import Source
 
 _COLUMNS = ("id", "name", "connector", "settings")

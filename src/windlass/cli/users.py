@@ -15,7 +15,7 @@ from windlass.cli.times import iso, short_moment
 from windlass.server.model.principal import User, UserLevel
 
 if TYPE_CHECKING:
-    from windlass.server.app import Application
+    from windlass.server.application import Application
     from windlass.server.service.users import Users
 
 _COLUMNS = ("id", "name", "userLevel", "enabled", "created")

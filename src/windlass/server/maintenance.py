@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from windlass.server.app import migrate, opened
+from windlass.server.application import migrate, opened
 from windlass.server.config import Settings
 from windlass.server.engine.attempts import Attempts
 from windlass.server.errors import ConfigurationError, DatabaseError
