@@ -223,7 +223,7 @@ async def test_a_migration_waits_for_a_table_in_turns_and_lets_others_work_betwe
     await reader.execute("SELECT FROM task")
 
     migrating = asyncio.create_task(app.migrate(empty_database))
-    while caplog.text.count("while somebody keeps a table of it locked. Trying again") < 2:  # noqa: ASYNC110
+    while caplog.text.count("while somebody keeps a table of it locked. Trying again") < 2:
         await asyncio.sleep(0.02)
     await reading.rollback()
     await reader.close()
