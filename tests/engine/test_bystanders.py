@@ -101,7 +101,14 @@ async def test_what_ran_beside_others_as_its_worker_died_loses_no_attempt_at_fir
 
 
 @pytest.mark.usefixtures("swift", "settled_database")
-async def test_five_sweepers_see_each_task_in_all_its_company(application):
+async def test_five_sweepers_see_each_task_in_all_its_company(application, monkeypatch):
+    settle = Sweeper._settle
+
+    async def settle_slowly(sweeper, orphan):
+        await asyncio.sleep(0.03)
+        return await settle(sweeper, orphan)
+
+    monkeypatch.setattr(Sweeper, "_settle", settle_slowly)
     tasks = [await insert(application, task_of(), max_attempts=2) for _ in range(6)]
 
     async with AsyncExitStack() as sweepers:

@@ -206,14 +206,18 @@ async def test_a_transaction_begins_anew_where_its_connection_was_cut_unseen(app
 
 async def test_who_waits_for_a_lock_gives_up_and_the_connection_is_good(application):
     database = application.database
+
+    async def wait_briefly():
+        async with database.transaction() as connection:
+            assert await connection.fetchval("SHOW lock_timeout") == "10s"
+            await connection.execute("SET LOCAL lock_timeout = '50ms'")
+            await connection.execute("SELECT pg_advisory_xact_lock(3)")
+
     async with database.transaction() as holder:
         await holder.execute("SELECT pg_advisory_xact_lock(3)")
 
         with pytest.raises(DatabaseBusy, match="Somebody else has locked what is asked for"):
-            async with database.transaction() as connection:
-                assert await connection.fetchval("SHOW lock_timeout") == "10s"
-                await connection.execute("SET LOCAL lock_timeout = '50ms'")
-                await connection.execute("SELECT pg_advisory_xact_lock(3)")
+            await wait_briefly()
 
         assert await database.fetch_value("SELECT 42") == 42
 

@@ -315,11 +315,11 @@ async def test_an_ended_task_is_not_handed_back(application):
     assert await hand_back(application, task, lease.epoch + 1) is None
 
 
-async def test_asking_to_cancel_says_who_has_the_task(application):
+async def test_asking_to_cancel_says_who_has_the_task(application, alive):
     queued, running, done, external = [task_of() for _ in range(4)]
     await insert(application, queued, running, done)
     await insert(application, external, execution=Execution.EXTERNAL)
-    await application.lease_store.start(running.id, node=7)
+    await application.lease_store.start(running.id, (await alive()).node)
     await end(application, done)
 
     request = application.lease_store.request_cancel

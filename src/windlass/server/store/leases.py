@@ -162,7 +162,7 @@ class LeaseStore:
         return {row["id"].hex: Watched(row["epoch"], row["cancel_requested"], row["is_final"]) for row in rows}
 
     async def request_cancel(self, task_id: str, message: Message) -> bool | None:
-        """Ask for a stop: True if a worker has the task, False if none has, None if it has ended.
+        """Ask for a stop: True if a worker that is alive has the task, False if none has, None if it has ended.
 
         message: added where a worker has it. Whoever asks again changes nothing.
         """
@@ -172,7 +172,7 @@ class LeaseStore:
             if not rows:
                 return None
             row = rows[0]
-            is_running = row["node"] is not None
+            is_running = bool(row["is_running"])
             if row["cancel_requested"]:
                 return is_running
             task = noted(self._codec.decode(row["document"]), now(), *([message] if is_running else []))

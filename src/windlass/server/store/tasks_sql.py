@@ -127,7 +127,10 @@ WATCH = (
     "SELECT id, epoch, cancel_requested, completion_status IS NOT NULL AS is_final FROM task WHERE id = ANY($1::uuid[])"
 )
 
-CANCELLABLE = "SELECT document, version, node, cancel_requested FROM task WHERE id = $1 AND completion_status IS NULL"
+CANCELLABLE = f"""
+SELECT document, version, cancel_requested, node IN ({LIVING}) AS is_running
+FROM task WHERE id = $1 AND completion_status IS NULL
+"""
 
 REQUEST_CANCEL = f"""
 WITH asked AS (
