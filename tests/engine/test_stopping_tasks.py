@@ -12,7 +12,7 @@ from tests.store.examples import message, until
 from windlass.server.engine import sweeper, worker
 from windlass.server.model.task import CompletionStatus, MessageType, ended, now
 from windlass.server.service.tasks import Edit
-from windlass.server.store.leases import SignOfLife
+from windlass.server.store.life import SignOfLife
 
 
 def clearing(status):
