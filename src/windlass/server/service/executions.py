@@ -34,7 +34,7 @@ from windlass.server.model.task import (
     new_task,
 )
 from windlass.server.service import names
-from windlass.server.service.launches import Launches, target_of
+from windlass.server.service.launches import Launches, target_of, told
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database
 from windlass.server.store.definitions import DefinitionStore
@@ -103,7 +103,7 @@ class Executions:
         """
         async with self._database.transaction() as connection:
             task = await self.launch(connection, invocation, launcher, TaskType.QUEUED_TASK)
-        self._changes.tell(task.id)
+        told(task, self._changes)
         return task
 
     async def launch(self, connection: Connection, invocation: Invocation, launcher: str, type_: TaskType) -> Task:
