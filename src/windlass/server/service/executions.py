@@ -32,7 +32,7 @@ from windlass.server.model.task import (
 )
 from windlass.server.service import names
 from windlass.server.service.invocations import Invocation, arguments_of, flag_among, id_among, url_of
-from windlass.server.service.launches import Launches, target_of
+from windlass.server.service.launches import Launches, target_of, told
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database
 from windlass.server.store.definitions import DefinitionStore
@@ -80,7 +80,7 @@ class Executions:
         """
         async with self._database.transaction() as connection:
             task = await self.launch(connection, invocation, launcher, TaskType.QUEUED_TASK)
-        self._changes.tell(task.id)
+        told(task, self._changes)
         return task
 
     async def launch(self, connection: Connection, invocation: Invocation, launcher: str, type_: TaskType) -> Task:

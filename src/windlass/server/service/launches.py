@@ -3,6 +3,7 @@
 Source: wire contract §6.
 """
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
@@ -37,6 +38,8 @@ from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 from windlass.server.store.turns import line_of
+
+log = logging.getLogger(__name__)
 
 # The wire's own words; clients compare them.
 _BUSY = "This aggregation failed because the currently running aggregation must complete before the next one can start."
@@ -101,7 +104,7 @@ class Launches:
                 type_=TaskType.QPOC,
                 priority=Priority.LOW,
             )
-        self._changes.tell(task.id)
+        told(task, self._changes)
         return task
 
     async def launch(
@@ -154,6 +157,12 @@ class Launches:
             else:
                 await queue.submit(connection, task.id, epoch=0, priority=priority)
         return task
+
+
+def told(task: Task, changes: Changes) -> None:
+    """Tell of a task whose launch has been committed: whoever waits for it, and in the log by which request it was."""
+    log.info("task %s: launched by %s (%s)", task.id, task.launcher, task.unique_name, extra={"task_id": task.id})
+    changes.tell(task.id)
 
 
 def target_of(source: Source) -> Target:
