@@ -56,13 +56,22 @@ def with_package(environment: dict[str, str], package: Path) -> dict[str, str]:
     return environment | {"PYTHONPATH": os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))}
 
 
-def job_processes(worker_pid: int | None = None) -> list[psutil.Process]:
-    """The job processes of the workers in a process, this one by default."""
+def launchers(worker_pid: int | None = None) -> list[psutil.Process]:
+    """The processes that start the jobs of the workers in a process, this one by default."""
     found = []
     for child in psutil.Process(worker_pid).children():
         with suppress(psutil.NoSuchProcess):  # A zombie counts as gone, too.
-            if "spawn_main" in " ".join(child.cmdline()):
+            if "engine.launcher" in " ".join(child.cmdline()):
                 found.append(child)
+    return found
+
+
+def job_processes(worker_pid: int | None = None) -> list[psutil.Process]:
+    """The job processes of the workers in a process, this one by default."""
+    found: list[psutil.Process] = []
+    for launcher in launchers(worker_pid):
+        with suppress(psutil.NoSuchProcess):
+            found += filter(is_alive, launcher.children())
     return found
 
 

@@ -5,15 +5,20 @@ import json
 import shutil
 import stat
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
 import httpx2
 import pytest
-from tests.conftest import execute, sign_in
+from anyio.from_thread import start_blocking_portal
+from tests.conftest import execute, fresh_database, sign_in
 
+from windlass.server.service.keyring import Keyring
 from windlass.server.store import embedded
+from windlass.server.store.database import SCHEMA_REVISION, schema_revision
 
+MIGRATIONS = Path(__file__).parents[1] / "migration"
 COMPARED = ("task", "source", "client", "tenant_user", "task_definition", "signing_key", "sealed_key", "audit")
 
 
@@ -175,7 +180,7 @@ def test_a_file_that_is_no_backup_leaves_the_database_empty(folders, windlass, t
     dump = tmp_path / "windlass.dump"
     windlass("backup", str(dump))
     half = tmp_path / "half.dump"
-    half.write_bytes(dump.read_bytes()[:-2000])
+    half.write_bytes(dump.read_bytes()[:-100])  # It breaks off after the tables have been made.
 
     broken = windlass("restore", str(half), WINDLASS_DATA_DIR=str(new))
     whole = windlass("restore", str(dump), WINDLASS_DATA_DIR=str(new))
@@ -207,3 +212,43 @@ def test_an_empty_database_is_nothing_to_back_up(windlass, postgres_url, tmp_pat
 
     assert result.returncode == 2
     assert "There is nothing to back up" in result.stderr
+
+
+@pytest.fixture
+def databases(postgres_url, environment):
+    """An empty database to make a backup of, and one to restore it into; the key file is there."""
+    with start_blocking_portal() as portal, ExitStack() as stack:
+        urls = [
+            stack.enter_context(portal.wrap_async_context_manager(fresh_database(postgres_url, template=template)))
+            for template in ("template0", "template0")
+        ]
+        Keyring.load(Path(environment["WINDLASS_KEY_FILE"]))
+        yield urls
+
+
+def test_a_backup_of_an_older_release_is_brought_up_to_date(windlass, databases, tmp_path):
+    old, new = databases
+    dump = str(tmp_path / "windlass.dump")
+    asyncio.run(execute(old, (MIGRATIONS / "0006.sql").read_text()))
+    asyncio.run(execute(old, "INSERT INTO alembic_version VALUES ('0006')"))
+    assert windlass("backup", dump, WINDLASS_DATABASE_URL=old).returncode == 0
+
+    restored = windlass("restore", dump, WINDLASS_DATABASE_URL=new)
+
+    assert restored.returncode == 0, restored.stderr
+    assert asyncio.run(schema_revision(new)) == SCHEMA_REVISION
+
+
+def test_a_backup_of_a_much_newer_release_is_restored_and_asks_for_that_release(windlass, databases, tmp_path):
+    old, new = databases
+    dump = str(tmp_path / "windlass.dump")
+    asyncio.run(execute(old, "CREATE TABLE alembic_version (version_num text); CREATE TABLE news ()"))
+    asyncio.run(execute(old, "INSERT INTO alembic_version VALUES ('9999')"))
+    assert windlass("backup", dump, WINDLASS_DATABASE_URL=old).returncode == 0
+
+    restored = windlass("restore", dump, WINDLASS_DATABASE_URL=new)
+
+    assert restored.returncode == 4
+    assert "install that one" in restored.stderr
+    assert "The database is restored, and can be used once that is right." in restored.stderr
+    assert asyncio.run(schema_revision(new)) == "9999"

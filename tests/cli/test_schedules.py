@@ -1,10 +1,12 @@
 """`windlass schedule`: what it prints for people and programs, and what it refuses."""
 
+import asyncio
 import csv
 import io
 import json
 
 import pytest
+from tests.conftest import execute
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def test_a_schedule_is_run_paused_and_resumed(schedule, windlass):
     assert (is_paused["isPaused"], is_paused["nextDue"]) == (True, None)
     assert [each["taskId"] for each in is_paused["firings"]] == [launched["taskId"]]
     assert " 02:00:00 +0000 (UTC)" in resumed
-    assert "launched " + launched["taskId"] in schedule("show", "nightly", "-o", "table")
+    assert "launched: " + launched["taskId"] in schedule("show", "nightly", "-o", "table")
 
 
 def test_a_source_brings_its_schedule_along(schedule, windlass):
@@ -136,3 +138,27 @@ def test_what_cannot_be_done_is_said_with_what_was_expected(windlass, arguments,
 
     assert result.returncode == status
     assert words in result.stderr
+
+
+def test_a_person_hears_where_nobody_does_the_work_by_itself(terminal, windlass):
+    windlass("source", "create", "laptop", "--connector", "unix")
+
+    of_nobody = terminal("schedule", "create", "sweep", "--cron", "@daily", "--definition", "Room Sweep", columns=120)
+    of_workers = terminal("schedule", "create", "nightly", "--cron", "@daily", "--source", "laptop", columns=120)
+
+    assert (of_nobody.wait(), of_workers.wait()) == (0, 0)
+    assert "Windlass has no code for Room Sweep: its tasks wait for a program that reports on them." in of_nobody.text
+    assert "no code" not in of_workers.text
+
+
+def test_a_schedule_whose_time_zone_is_not_known_any_more_can_be_seen_and_deleted(schedule, windlass, database_url):
+    create(schedule)
+    asyncio.run(execute(database_url, "UPDATE schedule SET time_zone = 'Nowhere'"))
+
+    shown = schedule("show", "nightly", "-o", "table")
+    resumed = [windlass("schedule", what, "nightly") for what in ("pause", "resume", "next")][1:]
+
+    assert "Nowhere" in shown
+    assert [each.returncode for each in resumed] == [4, 4]
+    assert all('The time zone is "Nowhere", which is not known' in each.stderr for each in resumed)
+    schedule("delete", "nightly")

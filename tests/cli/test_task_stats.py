@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from windlass.server.model.task import CompletionStatus, Target, TargetType, now
+from windlass.server.model.task import CompletionStatus, Target, TargetType, instant, now
 
 HR = Target("0193c1a2a1b07001800000000000abcd", TargetType.APPLICATION, "HR [source]")
 IT = Target("0193c1a2a1b07001800000000000abce", TargetType.APPLICATION, "IT [source]")
@@ -76,6 +76,7 @@ def test_all_forms_have_the_same_data(task, past):
     assert [each["tasks"] for each in shown] == [each["tasks"] for each in lines] == [int(row["tasks"]) for row in rows]
     assert [row["source.name"] for row in rows] == ["HR", "IT", "", ""]
     assert rows[0]["uniqueName"] == "Sweep"
+    assert lines[0]["until"] < instant(now() - timedelta(minutes=29))
 
 
 def test_a_person_sees_a_table(terminal, sail, past):

@@ -54,6 +54,7 @@ def test_tasks_are_judged_by_what_their_kind_usually_takes(task, history, runnin
     running(9 * MINUTE)
     silent = running(9 * MINUTE, 6 * MINUTE)
     running(9 * MINUTE, 4 * MINUTE)
+    running(9 * MINUTE, 9 * MINUTE)  # One that never reports may be silent for all of that time.
 
     found = task("stuck", "--api-version", version)
 
@@ -69,6 +70,14 @@ def test_other_sources_and_bad_ends_are_no_history(task, history, running, offic
     running(30 * MINUTE)
 
     assert task("stuck").objects == []
+
+
+def test_the_last_fifty_of_a_kind_are_its_history_whatever_others_there_were(task, history, running):
+    history(*[10] * 20, *[100] * 30, *[1] * 10)
+    history(*[1] * 60, target=Target("0193c1a2a1b07001800000000000abce", TargetType.APPLICATION, "IT [source]"))
+    running(101 * MINUTE)
+
+    assert [each["usualMedianS"] for each in task("stuck").objects] == [6000.0]
 
 
 def test_without_a_history_a_task_that_says_nothing_is_stuck_in_time(task, running):
@@ -135,6 +144,18 @@ def test_a_person_sees_a_table_and_what_to_do(terminal, sail, running, history):
     assert row.split()[:2] == [stuck, "Sweep"]
     assert "10m 00s" in row
     assert "`windlass task clear ID` ends the record." in shown.text
+
+
+def test_a_cause_that_the_terminal_has_no_room_for_is_told_below_whole_and_once(terminal, sail, office):
+    why = "No worker is alive: start one with `windlass worker`."
+    for _ in range(2):
+        office.add_task(messages=(Message(MessageType.WARN, "task_waiting", why, (why,)),))
+
+    shown = terminal("task", "stuck", columns=80, **sail)
+
+    assert shown.wait() == 0
+    assert shown.text.count(why) == 1
+    assert f"2 tasks: {why}" in shown.text
 
 
 def test_a_person_is_told_that_none_is_stuck(terminal, sail, office):

@@ -34,7 +34,8 @@ def test_every_line_parses_and_names_request_client_and_task(working):
         token = http.post("/oauth/token", data=form).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
         refused = http.get("/v2025/task-status/no-such", headers=headers)
-        task_id = http.post(f"/v2025/sources/{source.id}/load-accounts", headers=headers).json()["task"]["id"]
+        launched = http.post(f"/v2025/sources/{source.id}/load-accounts", headers=headers)
+        task_id = launched.json()["task"]["id"]
         deadline = time.monotonic() + 60
         while not http.get(f"/v2025/task-status/{task_id}", headers=headers).json()["completionStatus"]:
             assert time.monotonic() < deadline
@@ -51,7 +52,13 @@ def test_every_line_parses_and_names_request_client_and_task(working):
     assert (fault["level"], fault["client_id"]) == ("ERROR", client_id)
     assert fault["exception"].startswith("Traceback")
     assert any("started, attempt 1" in line["message"] for line in of_task)
-    assert all(line["node"].isdecimal() for line in of_task)
+    (launch, *work) = of_task
+    assert (
+        launch["message"]
+        == f"task {task_id}: launched by {launched.json()['task']['launcher']} (Cloud Account Aggregation)"
+    )
+    assert launch["tracking_id"] == launched.headers["SLPT-Request-ID"]
+    assert all(line["node"].isdecimal() for line in work)
     assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
     assert secret not in working.log.read_text()
     assert token not in working.log.read_text()

@@ -4,9 +4,9 @@ import os
 import subprocess
 
 import asyncpg
-import psutil
 import pytest
 from tests.embedded.users import IS_ROOT, postgres_processes, postmasters, run
+from tests.processes import is_alive
 
 from windlass.server.errors import EmbeddedDatabaseError
 from windlass.server.store import embedded
@@ -107,7 +107,7 @@ async def test_a_start_waits_for_the_orphans_of_a_killed_postmaster(made_dir, pl
     postmaster.wait(10)
     wake = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.5; kill -CONT {orphan.pid}"])
     second = embedded.start(made_dir)
-    is_orphan_gone = not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+    is_orphan_gone = not is_alive(orphan)
     wake.wait()
 
     assert is_orphan_gone

@@ -8,10 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from windlass.server.errors import SourceUnreadable
 from windlass.server.model.definition import TaskDefinition
 from windlass.server.model.task import CompletionStatus, Message, MessageType, Outcome, ReturnDetail
 
+LOADED_BY = os.getpid()
 SUCCESS = Outcome(status=CompletionStatus.SUCCESS)
 
 
@@ -49,8 +52,20 @@ async def die(job):
 
 async def kill_worker(job):
     """Take the worker along, and with it whatever else it runs."""
-    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(psutil.Process(os.getppid()).ppid(), signal.SIGKILL)
     time.sleep(60)
+
+
+async def leave(job):
+    """End as `sys.exit` does, with what is left to be printed."""
+    print("So long", end="")
+    sys.exit(4)
+
+
+async def tell_process(job):
+    """Say which process this is, which one loaded this file, and how long the argument."""
+    attributes = {"process": os.getpid(), "loadedBy": LOADED_BY, "length": len(job.arguments["text"])}
+    return Outcome(status=CompletionStatus.SUCCESS, attributes=attributes)
 
 
 async def exit_early(job):

@@ -43,27 +43,34 @@ class Network:
         """Let pass what was held back, and all that follows."""
         self._is_whole.set()
 
+    def forget(self):
+        """Let nothing pass on the connections that there are, for ever, as a firewall may; new ones are good."""
+        self._is_whole.clear()
+        self._is_whole = asyncio.Event()
+        self._is_whole.set()
+
     async def _accept(self, reader, writer):
         pump = asyncio.current_task()
         self._pumps.add(pump)
         writers = [writer]
+        is_whole = self._is_whole
         try:
-            await self._is_whole.wait()
+            await is_whole.wait()
             back_reader, back_writer = await asyncio.open_unix_connection(self._to)
             writers.append(back_writer)
-            await asyncio.gather(self._pump(reader, back_writer), self._pump(back_reader, writer))
+            await asyncio.gather(self._pump(reader, back_writer, is_whole), self._pump(back_reader, writer, is_whole))
         finally:
             self._pumps.discard(pump)
             for each in writers:
                 each.close()
 
-    async def _pump(self, reader, writer):
+    async def _pump(self, reader, writer, is_whole):
         with suppress(ConnectionError):
             while data := await reader.read(_AT_ONCE):
-                if not self._is_whole.is_set():
+                if not is_whole.is_set():
                     self.held += len(data)
-                await self._is_whole.wait()
+                await is_whole.wait()
                 writer.write(data)
                 await writer.drain()
-        await self._is_whole.wait()
+        await is_whole.wait()
         writer.close()

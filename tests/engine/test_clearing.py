@@ -4,9 +4,9 @@ import asyncio
 import signal
 
 import msgspec
-import psutil
 import pytest
 from tests.engine import jobs
+from tests.processes import is_alive
 from tests.store.examples import insert, task_of, until
 
 from windlass.server.engine import stopping
@@ -137,7 +137,7 @@ async def test_a_frozen_worker_is_named_and_says_that_it_has_stopped_when_it_wak
     ]
     frozen.send_signal(signal.SIGCONT)
     await _until_told(task)
-    assert not job.is_running() or job.status() == psutil.STATUS_ZOMBIE
+    assert not is_alive(job)
     assert (await task.task()).completion_status is CompletionStatus.TERMINATED
 
 

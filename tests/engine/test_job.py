@@ -6,7 +6,8 @@ import multiprocessing
 import msgspec
 import pytest
 
-from windlass.server.engine.process import Job, JobCancelled, JobProcess, JobSpec
+from windlass.server.engine.job import Job, JobCancelled, JobSpec
+from windlass.server.engine.process import Launcher
 from windlass.server.logs import LogFormat
 
 
@@ -67,8 +68,11 @@ async def test_a_job_that_fails_says_so_in_the_log_with_its_task(database_url, c
         log_format=LogFormat.JSON,
     )
 
-    async for _ in JobProcess.start(spec).events():
+    launcher = Launcher([])
+
+    async for _ in launcher.start(spec).events():
         pass
+    launcher.close()
 
     (line,) = map(json.loads, capfd.readouterr().err.splitlines())
     assert (line["level"], line["task_id"], line["node"]) == ("ERROR", "a" * 32, "7")

@@ -5,7 +5,6 @@ import os
 import signal
 from datetime import timedelta
 
-import psutil
 import pytest
 from tests.conftest import execute
 from tests.engine import jobs
@@ -94,21 +93,12 @@ async def test_a_task_cancelled_as_its_worker_dies_ends_terminated(
     await until(lambda: not any(map(is_alive, (job, *started_by_job))))
 
 
-@pytest.mark.parametrize("is_guard_killed", [False, True])
-async def test_what_a_killed_workers_job_had_started_dies_with_it(
-    worker_process, launch, application, job_process, tmp_path, is_guard_killed
-):
+async def test_what_a_killed_workers_job_had_started_dies_with_it(worker_process, launch, job_process, tmp_path):
     trace = tmp_path / "trace"
     task = await launch(jobs.ignore_cancel, trace=str(trace))
     process = worker_process()
     await task.running()
     await until(trace.exists)
-    if is_guard_killed:  # The worker finds out with its next job, and has another one watch over both.
-        (guard,) = (each for each in psutil.Process(process.pid).children() if "guard.py" in " ".join(each.cmdline()))
-        guard.kill()
-        await until(lambda: not is_alive(guard))
-        source = await application.sources.create("Next", "delimited", {"id_column": "id"})
-        await (await launch(jobs.succeed, source_id=source.id)).ended()
     (left_behind,) = job_process(process.pid).children()
 
     process.kill()

@@ -61,6 +61,25 @@ async def test_its_heartbeat_goes_on(application, work, monkeypatch):
     assert await until(is_seen_again)
 
 
+async def test_a_worker_whose_sign_of_life_was_forgotten_on_the_way_comes_back_as_another_node(
+    application, work, monkeypatch
+):
+    monkeypatch.setattr(presence, "HEARTBEAT_S", 0.05)
+    prove, asked = SignOfLife.prove, []
+
+    async def lose_it_once(life):
+        asked.append(life.node)
+        if len(asked) == 2:
+            await life._connection.execute("SELECT pg_advisory_unlock_all()")
+        await prove(life)
+
+    monkeypatch.setattr(SignOfLife, "prove", lose_it_once)
+
+    await work()
+
+    await until(lambda: len(set(asked)) == 2)
+
+
 async def test_a_node_of_the_api_alone_shows_itself_too_and_again_when_the_database_lost_it(application):
     showing = asyncio.create_task(presence.show(application.database))
     first = await until(lambda: only_node(application))

@@ -1,6 +1,7 @@
 """What is due is launched once, as the schedule's policies have it; by the database's time, whichever node looks."""
 
 import asyncio
+import logging
 from datetime import timedelta
 from itertools import pairwise
 
@@ -16,12 +17,15 @@ from windlass.server.service.scheduler import GRACE, Scheduler
 # Launching
 
 
-async def test_a_due_schedule_launches_its_task_and_moves_on(application, plan):
+async def test_a_due_schedule_launches_its_task_and_moves_on(application, plan, caplog):
     nightly = await plan(arguments={"floor": 3})
+
+    caplog.set_level(logging.INFO)
 
     fired = await nightly.fire()
 
     (task,) = await nightly.tasks()
+    assert [record.task_id for record in caplog.records if "launched" in record.getMessage()] == [task.id]
     assert (task.type, task.launcher, task.unique_name) == (TaskType.QUARTZ, "Scheduler", "Night Job")
     assert task.attributes == {"floor": 3}
     schedule = await nightly.row()
@@ -131,7 +135,7 @@ async def test_a_launch_that_is_refused_is_noted_and_the_schedule_goes_on(applic
     assert (subject, after["reason"]) == (nightly.id, fired.reason)
 
 
-async def test_a_schedule_that_fails_holds_up_no_other(application, plan):
+async def test_a_schedule_that_fails_holds_up_no_other(application, plan, caplog):
     broken, whole = await plan("broken"), await plan("whole")
     await application.database.write("UPDATE schedule SET time_zone = 'Nowhere' WHERE name = 'broken'")
     await broken.is_due(ago_s=9)
@@ -140,6 +144,9 @@ async def test_a_schedule_that_fails_holds_up_no_other(application, plan):
 
     assert fired.fate is Fate.LAUNCHED
     assert await broken.fates() == []
+    (line,) = [record for record in caplog.records if "broken" in record.getMessage()]
+    assert 'The time zone is "Nowhere", which is not known' in line.getMessage()
+    assert line.exc_info is None
     await application.database.write("UPDATE schedule SET time_zone = 'UTC'")
     parts = (application.schedule_store, application.executions, application.tasks, application.changes)
     await Scheduler(application.database, *parts).launch_due()

@@ -12,6 +12,7 @@ from tests.store.examples import message, until
 from windlass.server.engine import sweeper, worker
 from windlass.server.model.task import CompletionStatus, MessageType, ended, now
 from windlass.server.service.tasks import Edit
+from windlass.server.store.life import SignOfLife
 
 
 def clearing(status):
@@ -105,6 +106,24 @@ async def test_a_cancelled_task_that_nobody_ended_is_found_and_ended(work, launc
     cancelled = await task.ended()
     assert cancelled.completion_status is CompletionStatus.TERMINATED
     assert [each.text for each in cancelled.messages] == ["The task was cancelled before it started."]
+
+
+async def test_a_task_whose_worker_is_gone_is_cancelled_though_no_other_one_is_there(launch, application):
+    task = await launch(jobs.succeed, max_attempts=3)
+    life = await SignOfLife.show(application.database.url)
+    lease = await application.lease_store.start(task.id, life.node)
+    life.end()
+
+    async def is_gone():
+        return await application.lease_store.orphans()
+
+    await until(is_gone)
+    await application.tasks.cancel(task.id)
+
+    cancelled = await task.task()
+    assert cancelled.completion_status is CompletionStatus.TERMINATED
+    assert await task.texts() == ["The task was cancelled by windlass."]
+    assert (await task.row())["epoch"] > lease.epoch
 
 
 async def test_cancelling_an_ended_task_changes_nothing(work, launch, application):

@@ -94,6 +94,20 @@ async def test_an_aggregation_of_a_busy_source_waits_until_the_one_before_has_en
     assert await queued(application) == {first: 1, second: 1}
 
 
+@pytest.mark.parametrize("of_all_sources", ["reject", "wait"])
+@pytest.mark.parametrize(("busy", "second"), [("wait", (True, None)), ("reject", (False, "ERROR"))])
+async def test_what_a_source_says_of_being_busy_comes_first(
+    application, aggregate, people, of_all_sources, busy, second
+):
+    application.launches._waits_for_source = of_all_sources == "wait"
+    await application.sources.update(people.id, {"busy": busy})
+    await aggregate()
+
+    row = await row_of(application, await aggregate())
+
+    assert (row["waits"], row["completion_status"]) == second
+
+
 async def test_the_other_aggregation_of_the_source_does_not_wait(application, aggregate):
     accounts, entitlements = await aggregate(), await aggregate(ENTITLEMENT_AGGREGATION)
 

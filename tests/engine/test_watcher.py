@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 from tests.engine import jobs
+from tests.engine.test_nodes import identity, seen_ago
 from tests.store.examples import insert, task_of, until
 
 from windlass.server import app
@@ -13,6 +14,7 @@ from windlass.server.engine.watcher import Patience, Watcher
 from windlass.server.model.task import CompletionStatus, Execution, Message, MessageType, ended
 from windlass.server.store import observations
 from windlass.server.store.life import SignOfLife
+from windlass.server.store.nodes import SILENT
 from windlass.server.store.observations import ObservationStore
 
 NEVER = 1e6
@@ -27,7 +29,7 @@ def watcher(application):
         return Watcher(
             application.database,
             application.task_store,
-            application.lease_store,
+            application.nodes,
             ObservationStore(application.database, application.task_store._codec),
             interval_s=0.05,
             patience=msgspec.structs.replace(PATIENT, **patience),
@@ -101,7 +103,7 @@ async def test_a_silent_task_says_so_once_in_each_attempt(work, launch, watcher,
     await looking.look()
 
     assert await keys(task) == ["task_silent", "task_attempt_lost", "task_silent"]
-    assert (await task.texts())[0].endswith("The last it said: Waiting.")
+    assert "the source HR may not be answering. The last it said: Waiting." in (await task.texts())[0]
 
 
 @pytest.mark.parametrize(("has_reported", "is_silent"), [(True, True), (False, False)])
@@ -150,6 +152,61 @@ async def test_a_task_that_waits_for_busy_workers_says_so(work, launch, watcher,
     )
 
 
+@pytest.mark.parametrize("what_it_is", ["of the API alone", "stopping", "frozen"])
+async def test_a_node_that_takes_up_nothing_is_no_worker(launch, watcher, application, what_it_is):
+    task = await launch(jobs.wait)
+    life = await SignOfLife.show(application.database.url)
+    node = msgspec.structs.replace(identity(life.node), slots=None if what_it_is == "of the API alone" else 2)
+    await application.nodes.see(node, is_stopping=what_it_is == "stopping")
+    if what_it_is == "frozen":
+        await seen_ago(application, SILENT + timedelta(seconds=1))
+
+    await watcher(waiting_s=0).look()
+    life.end()
+
+    assert (await task.task()).messages[0].parameters == ("No worker is alive: start one with `windlass worker`.",)
+
+
+async def test_workers_with_free_slots_are_not_called_busy(launch, watcher, application, source):
+    life = await SignOfLife.show(application.database.url)
+    await application.nodes.see(identity(life.node), is_stopping=False)
+    await application.lease_store.start((await launch(jobs.wait)).id, life.node)
+    other = await application.sources.create("Other", "delimited", {"id_column": "id"})
+    task = await launch(jobs.wait, source_id=other.id)
+
+    await watcher(waiting_s=0).look()
+    life.end()
+
+    assert (await task.task()).messages[0].parameters == (
+        "None of the workers has taken it up; those that are alive: 1, slots that are free: 1 of 2.",
+    )
+
+
+async def test_a_task_that_waits_for_a_place_in_its_definition_says_so(watcher, application, source):
+    task = task_of(source_id=source.id, definition=jobs.definition_of(jobs.wait))
+    await insert(application, task, concurrency=2, waits=True)
+
+    await watcher(waiting_s=0).look()
+
+    stored = await application.task_store.get(task.id)
+    assert "Tasks of its definition under way: 2, as many as may be at once; one of them must end." in stored.document
+
+
+async def test_what_was_said_already_is_not_logged_again(launch, watcher, past, application, caplog):
+    await past(jobs.wait, *[0.001] * 20)
+    task = await launch(jobs.wait)
+    await application.lease_store.start(task.id, 1)
+    await watcher(slow_s=0).look()
+    caplog.clear()
+
+    await watcher(slow_s=0, silent_s=0).look()
+
+    assert await keys(task) == ["task_slow", "task_silent"]
+    (line,) = [record for record in caplog.records if "watcher" in record.name]
+    assert "no progress" in line.getMessage()
+    assert line.task_id == task.id
+
+
 async def test_a_task_whose_worker_is_gone_with_all_others_says_so(launch, watcher, application):
     task = await launch(jobs.wait)
     await application.lease_store.start(task.id, 1)
@@ -157,7 +214,8 @@ async def test_a_task_whose_worker_is_gone_with_all_others_says_so(launch, watch
 
     await watcher(waiting_s=0).look()
 
-    assert (await task.task()).messages[0].parameters[0].startswith("Its worker is gone, and no other one is alive")
+    why = (await task.task()).messages[0].parameters[0]
+    assert why.startswith("Its worker gives no sign of life, and no other one is alive")
 
 
 async def test_a_task_that_waits_for_another_at_its_source_names_it(launch, watcher, application, source):
@@ -202,6 +260,7 @@ async def test_every_node_has_a_watcher(launch, watcher, application):
 async def test_a_task_about_to_be_taken_up_again_by_another_worker_is_not_told_of(launch, watcher, application):
     task = await launch(jobs.wait)
     life = await SignOfLife.show(application.database.url)
+    await application.nodes.see(identity(life.node), is_stopping=False)
     await application.lease_store.start(task.id, life.node + 1)
     await application.database.write("UPDATE task SET lease_until = now() - interval '1 second'")
 
@@ -274,3 +333,15 @@ async def test_an_estimate_is_there_while_the_task_runs_and_gone_when_it_ends(wo
     assert "estimatedCompletion" in running.attributes
     assert "estimatedCompletion" not in ended_task.attributes
     assert ended_task.returns == ()
+
+
+async def test_an_estimate_is_gone_while_the_task_waits_for_its_next_attempt(launch, past, application):
+    await past(jobs.wait, *[60] * 5)
+    task = await launch(jobs.wait, max_attempts=2)
+    lease = await application.lease_store.start(task.id, 1)
+    before = (await task.task()).attributes
+
+    async with application.database.transaction() as connection:
+        await application.lease_store.hand_back(connection, task.id, lease.epoch, is_counted=True)
+
+    assert ("estimatedCompletion" in before, "estimatedCompletion" in (await task.task()).attributes) == (True, False)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from tests.engine import jobs
@@ -187,6 +188,14 @@ async def test_a_worker_that_is_told_to_stop_as_a_task_starts_lets_go_of_it(work
 
     row = await task.row()
     assert (row["completion_status"], row["node"], row["attempts"]) == (None, None, 0)
+
+
+async def test_where_memory_runs_out_a_job_goes_before_its_worker(work, launch, job_process):
+    task = await launch(jobs.wait)
+    await work()
+    await task.running()
+
+    assert Path(f"/proc/{job_process().pid}/oom_score_adj").read_text() == "1000\n"
 
 
 async def test_an_idle_worker_stops_at_once(work):

@@ -5,7 +5,7 @@ import pytest
 from tests.connectors.web import Web, reply
 from tests.store.examples import until
 
-from windlass.server.engine import attempts, process
+from windlass.server.engine import attempts, job
 from windlass.server.model.source import Source
 
 TOKEN = "t0ken-of-the-source"
@@ -126,31 +126,31 @@ async def test_the_query_of_a_url_stays_out_of_messages(aggregate, web):
 ])  # fmt: skip
 def test_a_secret_leaves_a_text_whole_or_the_text_is_left_out(settings, told):
     source = Source(id="0" * 32, name="HR", connector="delimited", created=None, modified=None, settings=settings)
-    spec = process.JobSpec(
+    spec = job.JobSpec(
         job="nowhere:nothing", database_url="", task_id="0" * 32, epoch=1, source=source, arguments={}, checkpoint=None
     )
 
-    hidden = process._hidden("ada may not enter with sig=abcdef", spec)
+    hidden = job._hidden("ada may not enter with sig=abcdef", spec)
 
     assert told in hidden
     assert ("ada" in hidden) is (settings.get("password") != "ada")
 
 
-@pytest.mark.parametrize("error", [RuntimeError, process.SourceUnreadable, process.SourceUnavailable])
+@pytest.mark.parametrize("error", [RuntimeError, job.SourceUnreadable, job.SourceUnavailable])
 async def test_a_jobs_error_is_told_without_the_secrets_of_its_source(error, capfd, monkeypatch):
     source = Source(
         id="0" * 32, name="HR", connector="delimited", created=None, modified=None,
         settings={"id_column": "id", "username": "ada", "password": TOKEN},
     )  # fmt: skip
-    spec = process.JobSpec(
+    spec = job.JobSpec(
         job="nowhere:nothing", database_url="", task_id="0" * 32, epoch=1, source=source, arguments={}, checkpoint=None
     )
 
     def fail(name):
         raise error(f"ada may not enter with {TOKEN}")
 
-    monkeypatch.setattr(process.importlib, "import_module", fail)
-    outcome = await process._run(None, spec)
+    monkeypatch.setattr(job.importlib, "import_module", fail)
+    outcome = await job._run(None, spec)
 
     assert "ada may not enter with ***" in outcome.messages[0].text
     assert TOKEN not in capfd.readouterr().err

@@ -14,6 +14,7 @@ from tests.conftest import execute, fresh_database
 
 from windlass.server import app
 from windlass.server.config import Settings
+from windlass.server.engine import schema
 from windlass.server.errors import DatabaseError
 from windlass.server.service.keyring import Keyring
 from windlass.server.store import migrations
@@ -207,6 +208,28 @@ async def test_a_migration_that_is_cut_off_leaves_nothing_and_can_be_repeated(em
         Settings(database_url=empty_database, data_dir=tmp_path, key_file=tmp_path / "key"), name="test"
     ) as application:
         assert await application.task_store.page(Query(), limit=1, offset=0) == []
+
+
+async def test_a_migration_waits_for_a_table_in_turns_and_lets_others_work_between(
+    empty_database, database_url, monkeypatch, caplog
+):
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(schema, "_PAUSE_S", 0.1)
+    await execute(empty_database, (Path(__file__).parent / "0006.sql").read_text())
+    await execute(empty_database, "INSERT INTO alembic_version VALUES ('0006')")
+    reader = await asyncpg.connect(empty_database)
+    reading = reader.transaction()
+    await reading.start()
+    await reader.execute("SELECT FROM task")
+
+    migrating = asyncio.create_task(app.migrate(empty_database))
+    while caplog.text.count("while somebody keeps a table of it locked. Trying again") < 2:
+        await asyncio.sleep(0.02)
+    await reading.rollback()
+    await reader.close()
+
+    await asyncio.wait_for(migrating, 60)
+    assert await catalogue(empty_database) == await catalogue(database_url)
 
 
 def test_the_newest_revision_is_what_the_release_says_and_has_a_dump():

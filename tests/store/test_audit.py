@@ -164,14 +164,16 @@ async def test_an_attempt_is_noted_from_start_to_end(application, changes, node)
 
 async def test_a_task_taken_over_from_a_worker_says_from_which(application, changes, node):
     task = await insert(application, task_of())
-    await application.lease_store.start(task.id, node)
-    await application.database.write("UPDATE task SET lease_until = now() - interval '1 s'")
+    lease = await application.lease_store.start(task.id, node)
+    async with application.database.transaction() as connection:
+        await application.lease_store.hand_back(connection, task.id, lease.epoch, is_counted=True)
 
     await application.lease_store.start(task.id, node + 1)
 
-    assert (await changes())[-1] == (
-        "task.started", task.id, {"node": node, "attempts": 1}, {"node": node + 1, "attempts": 2}
-    )  # fmt: skip
+    assert (await changes())[-2:] == [
+        ("task.attempt_lost", task.id, {"node": node, "attempts": 1}, {"node": None, "attempts": 1}),
+        ("task.started", task.id, {"node": None, "attempts": 1}, {"node": node + 1, "attempts": 2}),
+    ]
 
 
 async def test_a_wish_to_cancel_is_noted_once(application, changes, node):

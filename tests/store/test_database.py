@@ -3,12 +3,13 @@
 import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 from tests.conftest import execute
 
-from windlass.server.errors import ConfigurationError, DatabaseUnavailable
+from windlass.server.errors import ConfigurationError, DatabaseBusy, DatabaseUnavailable
 from windlass.server.store.database import Database, connect, schema_revision
 
 TERMINATE = """
@@ -191,3 +192,80 @@ async def test_sessions_say_who_they_are_and_speak_utc(application):
 
     assert await database.fetch_value("SELECT current_setting('application_name')") == "windlass test"
     assert await database.fetch_value("SELECT current_setting('TimeZone')") == "UTC"
+
+
+async def test_a_transaction_begins_anew_where_its_connection_was_cut_unseen(application):
+    database = application.database
+    await asyncio.gather(*(database.fetch("SELECT pg_sleep(0.05)") for _ in range(8)))
+    with ThreadPoolExecutor(1) as pool:  # Waiting for it keeps this loop from hearing of anything.
+        pool.submit(asyncio.run, execute(database.url, TERMINATE)).result()
+
+    async with database.transaction() as connection:
+        assert await connection.fetchval("SELECT 42") == 42
+
+
+async def test_who_waits_for_a_lock_gives_up_and_the_connection_is_good(application):
+    database = application.database
+
+    async def wait_briefly():
+        async with database.transaction() as connection:
+            assert await connection.fetchval("SHOW lock_timeout") == "10s"
+            await connection.execute("SET LOCAL lock_timeout = '50ms'")
+            await connection.execute("SELECT pg_advisory_xact_lock(3)")
+
+    async with database.transaction() as holder:
+        await holder.execute("SELECT pg_advisory_xact_lock(3)")
+
+        with pytest.raises(DatabaseBusy, match="Somebody else has locked what is asked for"):
+            await wait_briefly()
+
+        assert await database.fetch_value("SELECT 42") == 42
+
+
+async def test_a_node_that_is_frozen_within_a_transaction_keeps_its_locks_for_a_while_alone(application):
+    database = application.database
+
+    async def freeze():
+        async with database.transaction() as connection:
+            assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "30s"
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '50ms'")
+            await connection.execute("SELECT pg_advisory_xact_lock(4)")
+            frozen.set()
+            await woken.wait()
+
+    frozen, woken = asyncio.Event(), asyncio.Event()
+    freezing = asyncio.create_task(freeze())
+    await frozen.wait()
+
+    await asyncio.wait_for(database.write("SELECT pg_advisory_xact_lock(4)"), 5)
+
+    woken.set()
+    with pytest.raises(DatabaseUnavailable):
+        await freezing
+
+
+async def test_both_ends_of_a_connection_by_network_ask_whether_the_other_is_there(application):
+    (folder,) = parse_qs(urlsplit(application.database.url).query)["host"]
+
+    async def pump(reader, writer):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader, writer):
+        there = await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
+        await asyncio.gather(pump(reader, there[1]), pump(there[0], writer), return_exceptions=True)
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    host, port = server.sockets[0].getsockname()
+    parts = urlsplit(application.database.url)
+    user, _, _ = parts.netloc.rpartition("@")
+    connection = await connect(parts._replace(netloc=f"{user}@{host}:{port}", query="").geturl(), name="windlass test")
+
+    ours = connection._transport.get_extra_info("socket")
+    assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
+    assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 25_000
+
+    await connection.close()
+    server.close()

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from tests.store.examples import ended_task_of, insert, message, row_of, task_of, until
 
-from windlass.server.errors import Fenced
+from windlass.server.errors import DatabaseUnavailable, Fenced
 from windlass.server.model.task import CompletionStatus, Execution, ended, noted, now, progressed
 from windlass.server.store import leases
 from windlass.server.store.life import SignOfLife
@@ -80,14 +80,17 @@ async def test_of_many_workers_at_once_one_starts_a_task(application):
     assert (await row_of(application, task))["attempts"] == 1
 
 
-async def test_an_expired_lease_can_be_taken_and_launched_stays(application):
+async def test_a_lease_that_ran_out_is_left_to_the_sweeper_and_launched_stays(application):
     task = await insert(application, task_of())
     first = await application.lease_store.start(task.id, node=7)
     await expire(application, task)
 
-    second = await application.lease_store.start(task.id, node=8)
+    taken = await application.lease_store.start(task.id, node=8)
 
-    assert (second.epoch, second.attempt) == (first.epoch + 1, 2)
+    assert taken is None
+    await hand_back(application, task, first.epoch)
+    second = await application.lease_store.start(task.id, node=8)
+    assert (second.epoch, second.attempt) == (first.epoch + 2, 2)
     assert second.task.launched == first.task.launched
     assert (await row_of(application, task))["node"] == 8
 
@@ -120,7 +123,7 @@ async def test_what_an_earlier_attempt_left_is_handed_on(application):
 async def test_a_write_with_an_older_epoch_is_fenced(application):
     task = await insert(application, task_of())
     old = await application.lease_store.start(task.id, node=7)
-    await expire(application, task)
+    await hand_back(application, task, old.epoch)
     new = await application.lease_store.start(task.id, node=8)
     before = await row_of(application, task)
 
@@ -143,6 +146,7 @@ async def test_renewing_extends_the_leases_that_still_hold(application):
     for task in (held, ended_one, lost):
         await expire(application, task)
     await end(application, ended_one)
+    await hand_back(application, lost, epochs[lost.id])
     await application.lease_store.start(lost.id, node=8)
     before = {task.id: await row_of(application, task) for task in (held, ended_one, lost)}
 
@@ -216,6 +220,25 @@ async def test_a_database_that_started_after_the_last_renewal_is_known_to_have_e
     found = await orphans(application)
 
     assert found[task.id].is_database_restarted
+
+
+async def test_a_sign_of_life_that_the_database_sees_no_more_is_found_out(alive):
+    life = await alive()
+    await life.prove()
+    await life._connection.execute("SELECT pg_advisory_unlock_all()")
+
+    with pytest.raises(DatabaseUnavailable, match="does not see this node's sign of life any more"):
+        await life.prove()
+
+    assert life.is_shown
+
+
+async def test_a_sign_of_life_whose_connection_was_forgotten_is_found_out(alive):
+    life = await alive()
+    life._connection.terminate()
+
+    with pytest.raises(DatabaseUnavailable):
+        await life.prove()
 
 
 async def test_no_two_workers_have_the_same_number(alive):
@@ -292,11 +315,11 @@ async def test_an_ended_task_is_not_handed_back(application):
     assert await hand_back(application, task, lease.epoch + 1) is None
 
 
-async def test_asking_to_cancel_says_who_has_the_task(application):
+async def test_asking_to_cancel_says_who_has_the_task(application, alive):
     queued, running, done, external = [task_of() for _ in range(4)]
     await insert(application, queued, running, done)
     await insert(application, external, execution=Execution.EXTERNAL)
-    await application.lease_store.start(running.id, node=7)
+    await application.lease_store.start(running.id, (await alive()).node)
     await end(application, done)
 
     request = application.lease_store.request_cancel

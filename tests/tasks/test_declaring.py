@@ -98,6 +98,9 @@ def test_either_spelling_of_a_name_is_taken():
      "The argument age is -1; it must be Annotated[int, Meta(ge=0)]. Expected `int` >= 0."),
     ({"name": "x", "maxRows": None}, "wrong", "maxRows", "it must be int"),
     ({"name": "x", "window": {"first": "a"}}, "wrong", "window", "$.first"),
+    ({"name": "x", "share": "nan"}, "wrong", "share", "it must be float. Expected a finite number."),
+    ({"name": "x", "share": float("inf")}, "wrong", "share", "finite"),
+    ({"name": "a\0"}, "wrong", "name", "Expected a text without U+0000."),
     ({"name": "x", "rows": 1}, "unknown", "rows",
      "There is no argument rows; there are: name, maxRows, share, isDry, days, colour, window, age."),
     ({"name": "x", "max_rows": 1, "maxRows": 1}, "repeated", "maxRows", "twice"),
@@ -168,6 +171,10 @@ def odd_default(context: Context, thing: Any = object()):  # noqa: B008
     pass
 
 
+def endless_default(context: Context, most: float = float("inf")):
+    pass
+
+
 def generating(context: Context):
     yield 1
 
@@ -178,7 +185,7 @@ async def generating_async(context: Context):
 
 @pytest.mark.parametrize("function", [
     no_context, keyword_context, untyped, starred, double_starred, positional, private, ambiguous, unreadable,
-    unknown_type, odd_default, generating, generating_async, len, Context,
+    unknown_type, odd_default, endless_default, generating, generating_async, len, Context,
 ])  # fmt: skip
 def test_what_could_never_run_is_refused_when_it_is_defined(function):
     with pytest.raises(TypeError, match=rf"{function.__name__}"):

@@ -101,3 +101,14 @@ async def test_the_command_line_runs_a_task_with_arguments_as_they_are_typed(ser
         "Cloud Group Aggregation",
         "Example Count",
     ]
+
+
+async def test_a_schedule_with_wrong_arguments_is_refused_at_once_where_the_package_is(runner, windlass):
+    how = ("--cron", "@daily", "--definition", "Example Later", "--argument", "words:=[]")
+
+    refused = windlass("schedule", "create", "later", *how, "--argument", "more=1")
+    made = windlass("schedule", "create", "later", *how)
+
+    assert refused.returncode == 4
+    assert 'arguments.more is not known to "Example Later"' in refused.stderr
+    assert made.returncode == 0, made.stderr

@@ -1,5 +1,6 @@
 """Tasks of a package, run by workers: arguments, results, messages, faults, cancelling, and what outlives a worker."""
 
+import json
 import logging
 import multiprocessing
 import re
@@ -11,8 +12,8 @@ import pytest
 from tests.store.examples import until
 
 from windlass.server import app
-from windlass.server.engine import worker
-from windlass.server.engine.process import Job, JobSpec
+from windlass.server.engine import declining
+from windlass.server.engine.job import Job, JobSpec
 from windlass.server.errors import Fenced
 from windlass.server.jobs import own_task
 
@@ -93,8 +94,41 @@ async def test_readers_see_what_was_raised_and_the_log_has_the_traceback_without
     assert "Traceback" not in str(ended)
     assert "hunter2" not in str(ended)
     log = process.log.read_text()
-    assert re.search(rf"task {ended['id']}: its function failed.*\nTraceback", log)
+    assert re.search(rf"task {ended['id']}: its function failed \[node=\d+\]\nTraceback", log)
     assert "hunter2" not in log
+
+
+async def test_a_character_that_no_database_keeps_is_replaced(runner, work):
+    work()
+
+    ended = await runner.ended(await runner.start("Example Faulty", how="nul"))
+
+    assert ended["completionStatus"] == "SUCCESS"
+    assert ended["messages"][0]["localizedText"]["message"] == "a\ufffdb"
+    assert ended["attributes"]["a\ufffd"] == ["\ufffd"]
+
+
+async def test_a_thread_that_is_left_behind_does_not_keep_the_task_from_ending(runner, work):
+    work()
+
+    ended = await runner.ended(await runner.start("Example Faulty", how="thread"))
+
+    assert (ended["completionStatus"], ended["attributes"]["result"]) == ("SUCCESS", ["thread"])
+
+
+async def test_what_a_function_prints_is_logged_line_by_line_and_leaves_the_workers_output_alone(runner, start_worker):
+    process = start_worker(WINDLASS_LOG_FORMAT="json")
+
+    ended = await runner.ended(await runner.start("Example Faulty", how="print"))
+
+    process.terminate()
+    lines = process.log.read_text().splitlines()
+    printed = [json.loads(line) for line in lines if "jobs.printed" in line]
+    assert ended["completionStatus"] == "SUCCESS"
+    assert [line["message"] for line in printed] == ["one", "two", "from a thread", "secret=***"]
+    assert {line["task_id"] for line in printed} == {ended["id"]}
+    assert "from elsewhere" in lines
+    assert process.stdout.read() == ""
 
 
 async def test_a_passing_fault_is_tried_again_and_ends_in_temperror(runner, work):
@@ -181,7 +215,7 @@ async def test_arguments_are_checked_in_the_job_too(runner, work):
 async def test_a_worker_without_the_package_leaves_the_task_to_one_that_has_it(
     runner, work, settings, monkeypatch, caplog
 ):
-    monkeypatch.setattr(worker, "SILENT_S", 0.2)
+    monkeypatch.setattr(declining, "SILENT_S", 0.2)
     caplog.set_level(logging.WARNING)
     async with app.opened(settings, name="windlass worker") as bare:
         work(bare)

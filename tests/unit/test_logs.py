@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sys
+import threading
 from datetime import datetime
 
 import pytest
@@ -105,3 +106,24 @@ async def test_an_exception_is_one_field():
 
 async def test_what_is_no_text_is_written_all_the_same():
     assert json_line(record_of("half a pair: %s", "\ud83d"))["message"] == "half a pair: \\ud83d"
+
+
+async def test_a_line_about_something_else_says_so_itself():
+    logs.concerns(node="7")
+    record = record_of("task abc: its worker died")
+    record.task_id = "abc"
+
+    assert json_line(record).items() >= {"task_id": "abc", "node": "7"}.items()
+    assert logs.TextFormatter("%(message)s").format(record) == "task abc: its worker died [node=7]"
+
+
+def test_what_a_whole_process_is_about_stands_in_the_lines_of_all_its_threads(monkeypatch):
+    monkeypatch.setattr(logs, "_about_all", {})
+    logs.concerns_always(task_id="abc")
+    found = []
+
+    thread = threading.Thread(target=lambda: found.append(json_line(record_of("working"))))
+    thread.start()
+    thread.join()
+
+    assert found[0]["task_id"] == "abc"

@@ -2,13 +2,13 @@
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from windlass.cli.installation import Installation, installation_options
 from windlass.cli.options import output_options
-from windlass.cli.output import write_object, write_objects
+from windlass.cli.output import hint, write_object, write_objects
 from windlass.cli.pairs import parse_pair
 from windlass.cli.text import clean_line
 from windlass.cli.times import full_moment, iso
@@ -112,6 +112,7 @@ def create(
       windlass schedule create sweep --cron "*/15 8-18 * * MON-FRI" \\
         --definition "Room Sweep" --argument floor=3 --missed skip
     """
+    from windlass.server.jobs import brought
     from windlass.server.model.definition import ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION
     from windlass.server.model.schedule import Missed, Overlap
 
@@ -125,8 +126,9 @@ def create(
             raise click.BadParameter(f"{key} is given more than once; give it once.", param_hint="--argument")
         arguments[key] = value
 
-    made = installation.use(
-        lambda application: application.schedules.create(
+    async def use(application: "Application") -> "tuple[Schedule, bool]":
+        application.brought |= brought.find()  # Their arguments can be checked here, where the package is.
+        made = await application.schedules.create(
             name,
             definition or (ENTITLEMENT_AGGREGATION if entitlements else ACCOUNT_AGGREGATION).unique_name,
             cron,
@@ -135,11 +137,15 @@ def create(
             arguments=arguments,
             overlap=Overlap(overlap),
             missed=Missed(missed),
-        ),
-    )
+        )
+        return made, await application.executions.has_code(made.definition)
+
+    made, has_code = installation.use(use)
 
     def show(made: "Schedule") -> None:
         click.echo(f"{clean_line(made.name)} is due next at {_moment(made.next_due, made)}.")
+        if not has_code:
+            hint(f"Windlass has no code for {made.definition}: its tasks wait for a program that reports on them.")
 
     write_object(made, output, columns=_COLUMNS, data=data, show=show)
 
@@ -309,8 +315,12 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def _moment(moment: datetime, found: "Schedule") -> str:
-    """By the clocks that the schedule goes by, which need not be those of whoever reads it."""
-    return f"{moment.astimezone(ZoneInfo(found.time_zone)):%Y-%m-%d %H:%M:%S %z} ({found.time_zone})"
+    """By the clocks that the schedule goes by; by those of whoever reads it where they are not known here any more."""
+    try:
+        zone = ZoneInfo(found.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return full_moment(moment)
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %z} ({found.time_zone})"
 
 
 def _show_list(schedules: "list[Schedule]") -> None:
@@ -319,12 +329,20 @@ def _show_list(schedules: "list[Schedule]") -> None:
     columns = (
         Column(heading="NAME", least=12),
         Column(heading="CRON"),
+        Column(heading="TIME ZONE", rank=3),
         Column(heading="NEXT DUE"),
         Column(heading="DEFINITION", rank=2, least=16),
         Column(heading="ID", rank=1),
     )
     rows = [
-        (each.name, each.cron, "paused" if each.is_paused else full_moment(each.next_due), each.definition, each.id)
+        (
+            each.name,
+            each.cron,
+            each.time_zone,
+            "paused" if each.is_paused else full_moment(each.next_due),
+            each.definition,
+            each.id,
+        )
         for each in schedules
     ]
     print_table(columns, rows)
@@ -335,9 +353,7 @@ def _show_one(found: "Schedule", firings: "list[Firing]") -> None:
 
     state = "paused" if found.is_paused else _moment(found.next_due, found)
     arguments = [(f"argument {name}", str(value)) for name, value in found.arguments.items()]
-    fates = [
-        (_moment(each.due, found), f"{each.fate} {each.task_id or ''} {each.reason or ''}".rstrip()) for each in firings
-    ]
+    fates = [(_moment(each.due, found), f"{each.fate}: {each.task_id or each.reason}") for each in firings]
     print_facts(
         [
             ("name", found.name),

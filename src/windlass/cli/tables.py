@@ -32,11 +32,13 @@ class Column:
         return want if self.least is None else min(want, max(self.least, len(self.heading)))
 
 
-def print_table(columns: Sequence[Column], rows: Sequence[Row]) -> None:
-    """Print rows of cells; a cell that is a string is shown as it is, whatever it holds."""
+def print_table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+    """Print rows of cells, and answer how they look; a cell that is a string is shown as it is, whatever it holds."""
     width = out().width if sys.stdout.isatty() else None
-    for line in lines_of(columns, rows, width):
+    heading, *lines = lines_of(columns, rows, width)
+    for line in (heading, *lines):
         out().print(line)
+    return [line.plain for line in lines]
 
 
 def print_facts(facts: Sequence[tuple[str, Text | str]]) -> None:
@@ -45,7 +47,7 @@ def print_facts(facts: Sequence[tuple[str, Text | str]]) -> None:
     widest = max((len(name) for name, value in told if value), default=0)
     for name, value in told:
         if value:
-            out().print(Text(f"{name:>{widest}}", style="dim") + Text(" " * _GAP) + value)
+            out().print(Text.assemble((f"{name:>{widest}}", "dim"), " " * _GAP, value))
 
 
 def lines_of(columns: Sequence[Column], rows: Sequence[Row], width: int | None) -> list[Text]:

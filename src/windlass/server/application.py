@@ -105,7 +105,7 @@ class Application:
         self.scheduler = Scheduler(database, self.schedule_store, self.executions, self.tasks, self.changes)
         self.schedules = Schedules(database, self.schedule_store, self.source_store, self.executions, self.scheduler)
         observations = ObservationStore(database, codec)
-        self.watcher = Watcher(database, self.task_store, self.lease_store, observations)
+        self.watcher = Watcher(database, self.task_store, self.nodes, observations)
         self.samples = Samples(database, self.task_store)
         self.audit = AuditTrail(AuditStore(database))
         for part in (database, self.following):

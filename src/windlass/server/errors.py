@@ -4,7 +4,8 @@
     ├── ConfigurationError           a setting or a command's argument is wrong
     ├── DatabaseError
     │   ├── DatabaseUnavailable      the database does not answer; trying again later may work
-    │   │   └── DatabaseUnreached    it was not even asked, so nothing was written
+    │   │   ├── DatabaseUnreached    it was not even asked, so nothing was written
+    │   │   └── DatabaseBusy         somebody else keeps locked what was asked for; nothing was written
     │   └── EmbeddedDatabaseError    our own PostgreSQL cannot be started, adopted or stopped
     ├── SourceUnreadable             a source as a whole cannot be read; nothing was changed
     │   └── SourceUnavailable        it cannot be read at the moment; trying again later may work
@@ -52,6 +53,10 @@ class DatabaseError(WindlassError):
 
 class DatabaseUnavailable(DatabaseError):
     """The database does not answer; trying again later may work."""
+
+
+class DatabaseBusy(DatabaseUnavailable):
+    """Somebody else keeps locked what was asked for, so nothing was written; trying again later may work."""
 
 
 class DatabaseUnreached(DatabaseUnavailable):

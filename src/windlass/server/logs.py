@@ -6,7 +6,8 @@
     message    one sentence              node          of the worker
     exception  the traceback, if there is one
 
-Ids are said once, where they are known, and stand in every line from there on. Knows nothing of the server.
+Ids are said once, where they are known, and stand in every line from there on; a line about something else says
+so itself, by `extra`. Knows nothing of the server.
 """
 
 import logging
@@ -28,10 +29,12 @@ _LIBRARIES = {
     "httpx2": logging.WARNING,  # It would tell every URL, with its query.
     "pgqueuer": logging.ERROR,
 }
-_IDS = ("task_id", "tracking_id", "client_id", "node")
+_NUMBER = "node"  # It is short, and may stand in a message by chance.
+_IDS = ("task_id", "tracking_id", "client_id", _NUMBER)
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _about: ContextVar[Mapping[str, str]] = ContextVar("about", default=_NOTHING)
+_about_all: dict[str, str] = {}
 
 
 Hide = Callable[[str], str]
@@ -52,15 +55,25 @@ def concerns(**ids: str) -> None:
     _about.set({**_about.get(), **ids})
 
 
+def concerns_always(**ids: str) -> None:
+    """Say what every line of this process is about, whichever thread writes it; as `concerns`."""
+    _about_all.update(ids)
+
+
 def ids_now() -> dict[str, str]:
     """What is known by now of what lines are about."""
     actor = acting()
-    ids = dict(_about.get())
+    ids = {**_about_all, **_about.get()}
     if actor.tracking_id is not None:
         ids.setdefault("tracking_id", actor.tracking_id)
     if actor.type in (ActorType.USER, ActorType.APPLICATION):
         ids.setdefault("client_id", actor.id)
     return {name: ids[name] for name in _IDS if name in ids}
+
+
+def _ids_of(record: logging.LogRecord) -> dict[str, str]:
+    """The ids of one line."""
+    return ids_now() | {name: getattr(record, name) for name in _IDS if hasattr(record, name)}
 
 
 def write(log_format: LogFormat, *, level: int = logging.INFO, hide: Hide = str) -> None:
@@ -97,7 +110,8 @@ class TextFormatter(RedactingFormatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name.
         """The line without its traceback."""
         line = super().formatMessage(record)
-        said = [f"{name}={value}" for name, value in ids_now().items() if value not in record.message]
+        ids = _ids_of(record).items()
+        said = [f"{name}={value}" for name, value in ids if name == _NUMBER or value not in record.message]
         return f"{line} [{' '.join(said)}]" if said else line
 
 
@@ -115,7 +129,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": self._readable(record.getMessage()),
-            **{name: self._readable(value) for name, value in ids_now().items()},
+            **{name: self._readable(value) for name, value in _ids_of(record).items()},
         }
         trace = self.formatException(record.exc_info) if record.exc_info else record.exc_text
         if trace:

@@ -6,7 +6,7 @@ from pathlib import Path
 from windlass.server.application import migrate, opened
 from windlass.server.config import Settings
 from windlass.server.engine.attempts import Attempts
-from windlass.server.errors import ConfigurationError
+from windlass.server.errors import ConfigurationError, DatabaseError
 from windlass.server.service.restoring import hand_back_all
 from windlass.server.store import backup
 from windlass.server.store.database import schema_revision
@@ -50,6 +50,6 @@ async def restore(settings: Settings, file: Path) -> int:
                 application.database, application.task_store, application.lease_store, application.changes
             )
             return await hand_back_all(application.database, attempts)
-    except ConfigurationError as error:
+    except (ConfigurationError, DatabaseError) as error:
         error.add_note("The database is restored, and can be used once that is right.")
         raise

@@ -215,7 +215,12 @@ class _Logger(logging.LoggerAdapter[logging.Logger]):
         return f"task {self.extra['task']}: {msg}", kwargs
 
 
+def without_nul(text: str) -> str:
+    """The text with U+0000 replaced, which databases do not keep."""
+    return text.replace("\0", "\ufffd")
+
+
 def kept(text: str) -> str:
     """The text as a task can keep it: not without end, and whole characters only, which names of files may lack."""
-    text = text.encode(errors="backslashreplace").decode()
+    text = without_nul(text.encode(errors="backslashreplace").decode())
     return text if len(text) <= _TEXT_AT_MOST else f"{text[: _TEXT_AT_MOST - 1]}…"

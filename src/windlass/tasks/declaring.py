@@ -1,6 +1,7 @@
 """Declaring a task: what its function's signature says of its arguments, and the arguments checked by it."""
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, get_type_hints
@@ -77,10 +78,12 @@ class Parameter(msgspec.Struct, frozen=True):
     def read(self, given: object) -> Any:
         """The value, of its type; text that reads as such a one counts, as shells have nothing else."""
         try:
-            return msgspec.convert(given, self.type, strict=False)
+            value = msgspec.convert(given, self.type, strict=False)
+            _check_keepable(msgspec.to_builtins(value, str_keys=True))
         except msgspec.ValidationError as error:
             reason = f"{str(error).rstrip('.')}."
             raise WrongArgument("wrong", self.alias, given=given, expected=self.expected, reason=reason) from None
+        return value
 
 
 class Task(Generic[P, R]):
@@ -179,6 +182,21 @@ def alias_of(name: str) -> str:
     return first + "".join(word[:1].upper() + word[1:] for word in others)
 
 
+def _check_keepable(value: object) -> None:
+    """Raise ValidationError for what the database would not keep, or not as it is. value: of JSON's types."""
+    match value:
+        case float() as number if not math.isfinite(number):
+            raise msgspec.ValidationError("Expected a finite number")
+        case str() as text if "\0" in text:
+            raise msgspec.ValidationError("Expected a text without U+0000")
+        case list() | tuple() as items:
+            for each in items:
+                _check_keepable(each)
+        case dict() as members:
+            for each in (*members, *members.values()):
+                _check_keepable(each)
+
+
 def _check_number(name: str, what: str, given: object, *, at_most: int) -> None:
     if isinstance(given, bool) or not isinstance(given, int):
         raise TypeError(f"{what} of {name!r} is {given!r}; it must be a whole number.")
@@ -211,7 +229,9 @@ def _parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:
             raise TypeError(f"{where} cannot be told from others; callers would know it as {alias!r}.")
         try:
             msgspec.json.schema(types[parameter.name])  # It knows all types that JSON can bring, and no other.
-            msgspec.json.encode(None if parameter.default is _REQUIRED else parameter.default)
+            default = None if parameter.default is _REQUIRED else parameter.default
+            msgspec.json.encode(default)
+            _check_keepable(msgspec.to_builtins(default, str_keys=True))
         except (TypeError, ValueError) as error:
             raise TypeError(f"{where} is nothing that JSON can bring: {error}") from error
         found[alias] = Parameter(parameter.name, alias, types[parameter.name], parameter.default)

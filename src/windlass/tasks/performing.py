@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from windlass.client.models import CompletionStatus, MessageType
-from windlass.tasks.context import Cancelled, Context, Note, PassingFault, kept
+from windlass.tasks.context import Cancelled, Context, Note, PassingFault, kept, without_nul
 from windlass.tasks.declaring import Task, WrongArgument
 
 RESULT_BYTES_AT_MOST = 1 << 20
@@ -79,7 +79,20 @@ def _result(returned: object) -> dict[str, Any]:
     decoded = msgspec.json.decode(encoded)
     if _is_deeper(decoded, RESULT_DEPTH_AT_MOST):
         raise ValueError(f"the result is nested deeper than {RESULT_DEPTH_AT_MOST} levels")
+    decoded = _keepable(decoded)
     return decoded if isinstance(decoded, dict) else {"result": decoded}
+
+
+def _keepable(value: Any) -> Any:
+    """The value with U+0000, which databases do not keep, replaced in all its texts."""
+    match value:
+        case str():
+            return without_nul(value)
+        case list():
+            return [_keepable(each) for each in value]
+        case dict():
+            return {without_nul(name): _keepable(each) for name, each in value.items()}
+    return value
 
 
 def _is_deeper(value: object, levels: int) -> bool:

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from datetime import date
@@ -51,6 +53,18 @@ def faulty(context: Context, *, how: str) -> list[str]:
             os.kill(os.getpid(), signal.SIGKILL)
         case "object":
             return [object()]  # type: ignore[list-item]
+        case "print":
+            print("one\ntwo")
+            thread = threading.Thread(target=print, args=("from a thread",))
+            thread.start()
+            thread.join()
+            subprocess.run(["echo", "from elsewhere"], stdout=sys.stdout, check=True)
+            print("secret=hunter2", end="")
+        case "nul":
+            context.info("a\0b")
+            return {"a\0": ["\0"]}  # type: ignore[return-value]
+        case "thread":
+            threading.Thread(target=time.sleep, args=(3600,)).start()
         case "warn":
             context.warn("It looks odd.", key="odd")
         case "error":

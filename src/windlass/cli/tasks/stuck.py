@@ -1,5 +1,6 @@
 """`windlass task stuck`: which pending tasks are stuck, most likely why, and what to do."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from windlass.cli.options import Duration, output_options
 from windlass.cli.output import hint, write_objects
 from windlass.cli.tasks.selection import Selection, selection_options
 from windlass.cli.tasks.usual import Kind, Usual, usual_of
+from windlass.cli.text import clean_line
 from windlass.cli.times import short_duration
 from windlass.client import Message, TaskStatus
 
@@ -186,7 +188,7 @@ def _show(findings: list[Finding]) -> None:
         Column(heading="USUAL", rank=5, justify="right"),
         Column(heading="IDLE", rank=1, justify="right"),
         Column(heading="NEXT", rank=6),
-        Column(heading="LIKELY CAUSE", rank=1, least=16),
+        Column(heading="LIKELY CAUSE", rank=1, least=24),
     )
     rows = [
         (
@@ -204,7 +206,11 @@ def _show(findings: list[Finding]) -> None:
     if not findings:
         hint("No task is stuck.")
         return
-    print_table(columns, rows)
+    lines = print_table(columns, rows)
+    causes = [clean_line(each.cause) for each in findings]
+    cut = Counter(cause for cause, line in zip(causes, lines, strict=True) if cause not in line)
+    for cause, count in cut.most_common():  # The cause is what people came for.
+        click.echo(f"{count} {'task' if count == 1 else 'tasks'}: {cause}")
     words = sorted({each.next_word for each in findings})
     meant = {
         "cancel": "`windlass task cancel ID` has its work stop",

@@ -1,6 +1,6 @@
 """Sources outside, by the name of their connector.
 
-Owns which connectors there are and which settings each takes. Knows no database and no task.
+Owns which connectors there are and which settings each takes, and every source. Knows no database and no task.
 """
 
 from collections.abc import Callable, Mapping
@@ -50,6 +50,11 @@ _REGISTRY: Mapping[str, _Entry] = {
     "unix": _Entry(lambda settings: Unix()),
 }
 
+BUSY = "busy"
+"""The setting of every source that says what becomes of an aggregation while another of its kind runs there."""
+
+_BUSY_CHOICES = {"reject": False, "wait": True}
+
 SECRET_CHARACTERS_AT_LEAST = 4
 """What is shorter stands in texts by chance; it could not be taken out of them unseen, and a query is no secret."""
 
@@ -63,16 +68,23 @@ def connect(connector: str, settings: Mapping[str, str]) -> Connector:
     Raises ConfigurationError: no such connector, a setting it does not have, one it lacks, a wrong value.
     """
     entry = _entry(connector)
-    allowed = entry.required + entry.optional
+    allowed = (*entry.required, *entry.optional, BUSY)
     for name in settings:
         if name not in allowed:
             raise ConfigurationError(
-                f"The connector {connector} has no setting {name!r}; it takes {', '.join(allowed) or 'none'}."
+                f"The connector {connector} has no setting {name!r}; it takes {', '.join(allowed)}."
             )
     for name in entry.required:
         if not settings.get(name, "").strip():
             raise ConfigurationError(f"The connector {connector} needs the setting {name}, which is missing or empty.")
+    if settings.get(BUSY, "reject") not in _BUSY_CHOICES:
+        raise ConfigurationError(f"The setting {BUSY} is {settings[BUSY]!r}; it must be {' or '.join(_BUSY_CHOICES)}.")
     return entry.build(settings)
+
+
+def waits_when_busy(settings: Mapping[str, str]) -> bool | None:
+    """Whether an aggregation of a busy source waits for its turn; None where its settings leave that open."""
+    return _BUSY_CHOICES.get(settings.get(BUSY, ""))
 
 
 def secret_settings(connector: str) -> frozenset[str]:

@@ -43,6 +43,7 @@ class Presence:
     async def run(self) -> None:
         """Say it now and then until cancelled, or until the sign of life is lost. Raises DatabaseUnavailable."""
         while self._life.is_shown:
+            await self._life.prove()
             await self._nodes.see(self._identity, is_stopping=self._is_stopping)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), HEARTBEAT_S)

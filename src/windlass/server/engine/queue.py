@@ -17,6 +17,7 @@ from pgqueuer.adapters.persistence.qb import (
 )
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Job
 from pgqueuer.domain.settings import DBSettings
 from pgqueuer.domain.types import Channel
@@ -29,6 +30,8 @@ from windlass.server.store.leases import LEASE
 _ENTRYPOINT = "task"
 _MADE_BY = f"PgQueuer {version('pgqueuer')}"
 _SETTINGS = DBSettings(db_schema="queue", channel=Channel("windlass_queue"))
+_STATEMENT_TIMEOUT_S = 30.0
+_AGAIN = timedelta(seconds=1)  # Until an entry is taken again that could not be looked at.
 _DUE = """
 SELECT dedupe_key, extract(epoch FROM now() - execute_after)::float8 AS due_s FROM queue.pgqueuer
 WHERE dedupe_key = ANY($1::text[]) AND status IN ('queued', 'picked')
@@ -48,24 +51,34 @@ async def is_installed(url: str) -> bool:
 
 
 async def install(url: str) -> None:
-    """Make the queue's own schema, or bring an older one up to date. The caller holds the migration lock."""
+    """Make the queue's own schema, or bring an older one up to date. The caller holds the migration lock.
+
+    Raises DatabaseBusy where somebody keeps one of its tables; whoever waited would make the others wait.
+    """
     connection = await connect(url, name="windlass migrate")
     try:
         queries = _queries(connection)
-        if await queries.schema_is_installed():
-            await queries.upgrade()
-        else:
-            await queries.install()
+        await connection.execute("SET lock_timeout = '2s'")
+        with translated():
+            if await queries.schema_is_installed():
+                await queries.upgrade()
+            else:
+                await queries.install()
         await connection.execute(f"COMMENT ON SCHEMA {_SETTINGS.db_schema} IS '{_MADE_BY}'")
     finally:
         await connection.close()
+
+
+def entry_of(task_id: str, epoch: int) -> str:
+    """What stands in the queue for a task at an epoch."""
+    return f"{task_id}:{epoch}"
 
 
 async def submit(
     connection: Connection, task_id: str, *, epoch: int, priority: Priority = Priority.LOW, delay_s: float = 0
 ) -> None:
     """Let a worker start the task, `delay_s` after the caller's transaction commits."""
-    entry = f"{task_id}:{epoch}"
+    entry = entry_of(task_id, epoch)
     await _queries(connection).enqueue(
         _ENTRYPOINT,
         entry.encode(),
@@ -84,29 +97,54 @@ async def due_s(database: Database, entries: Collection[str]) -> dict[str, float
 
 async def clear_log(connection: Connection) -> None:
     """Forget what the library noted of past entries: a task's own record says all of it."""
-    await _queries(connection).clear_queue_log(_ENTRYPOINT)
+    queries = _queries(connection)
+    await queries.clear_queue_log(_ENTRYPOINT)
+    await queries.clear_statistics_log(_ENTRYPOINT)
+
+
+class _Driver(AsyncpgDriver):
+    """The library's way to the database. failed: set where it cannot ask for entries.
+
+    The library would say so only when all that runs has ended.
+    """
+
+    def __init__(self, connection: Connection, failed: asyncio.Event) -> None:
+        super().__init__(connection)
+        self._failed = failed
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        try:
+            return await super().fetch(query, *args)
+        except Exception:
+            self._failed.set()
+            raise
 
 
 async def consume(url: str, handle: Callable[[str], Awaitable[None]], *, slots: int, stop: asyncio.Event) -> None:
     """Call `handle` with the id of each waiting task, `slots` at once (2 at least), until `stop` is set.
 
-    Returns when every call has returned. Raises DatabaseUnavailable where the connection is lost.
+    Where `handle` raises DatabaseUnavailable it is called again a little later, by this worker or another.
+    Returns when every call has returned. Sets `stop` itself where the connection is lost, and raises
+    DatabaseUnavailable in the end.
     """
     with translated():
-        connection = await connect(url, name="windlass worker: queue")
-        manager = QueueManager(_queries(connection), _SETTINGS.channel)
+        connection = await connect(url, name="windlass worker: queue", timeout_s=_STATEMENT_TIMEOUT_S)
+        manager = QueueManager(_queries_of(_Driver(connection, stop)), _SETTINGS.channel)
         lost = asyncio.Event()
 
         def on_termination(_: object) -> None:
             lost.set()
-            manager.shutdown.set()
+            stop.set()
 
         connection.add_termination_listener(on_termination)
 
         @manager.entrypoint(_ENTRYPOINT)
         async def take(job: Job) -> None:
             task_id, _, _ = (job.payload or b"").decode().partition(":")
-            await handle(task_id)
+            try:
+                await handle(task_id)
+            except DatabaseUnavailable as error:
+                raise RetryRequested(_AGAIN, str(error)) from error
 
         async def watch_stop() -> None:
             await stop.wait()
@@ -116,11 +154,13 @@ async def consume(url: str, handle: Callable[[str], Awaitable[None]], *, slots: 
         try:
             # The library wants room for two batches; a batch of one leaves the other jobs to other workers.
             # An entry whose worker died before it held the task's lease is waited for as long as a lease.
+            # Nobody reads its statistics, which nothing would ever delete.
             await manager.run(
                 batch_size=1,
                 max_concurrent_tasks=slots,
                 dequeue_timeout=timedelta(seconds=5),
                 heartbeat_timeout=LEASE,
+                log_aggregation_interval=timedelta(0),
             )
         finally:
             stopping.cancel()
@@ -131,8 +171,12 @@ async def consume(url: str, handle: Callable[[str], Awaitable[None]], *, slots: 
 
 
 def _queries(connection: Connection) -> Queries:
+    return _queries_of(AsyncpgDriver(connection))
+
+
+def _queries_of(driver: AsyncpgDriver) -> Queries:
     return Queries(
-        AsyncpgDriver(connection),
+        driver,
         qbe=QueryBuilderEnvironment(_SETTINGS),
         qbq=QueryQueueBuilder(_SETTINGS),
         qbs=QuerySchedulerBuilder(_SETTINGS),

@@ -1,6 +1,7 @@
 """A task in a worker's hands."""
 
-from windlass.server.engine.process import JobProcess, Progress
+from windlass.server.engine.job import Progress
+from windlass.server.engine.process import JobProcess
 from windlass.server.store.leases import Lease
 
 

@@ -4,19 +4,24 @@ Nodes of a release and of the one before it work side by side: a migration only 
 not miss. That holds for one revision, so a database further ahead is refused.
 """
 
+import asyncio
 import logging
 
 from windlass.server.engine import queue
-from windlass.server.errors import DatabaseError
+from windlass.server.errors import DatabaseBusy, DatabaseError
 from windlass.server.store.database import SCHEMA_REVISION, migration_lock, schema_revision
 
 log = logging.getLogger(__name__)
+
+_TRIES = 100
+_PAUSE_S = 3.0  # In which those who had to wait behind a try get on with their work.
 
 
 async def migrate(url: str) -> None:
     """Bring the schema up to date, ours and the queue's; one node does it, the others wait.
 
-    A schema that is one revision ahead stays as it is. Raises DatabaseError for one that is further ahead.
+    A schema that is one revision ahead stays as it is. Raises DatabaseError for one that is further ahead, and
+    DatabaseBusy where somebody keeps a table locked for minutes.
     """
     revision = await schema_revision(url)
     ahead = _ahead(revision)
@@ -34,13 +39,25 @@ async def migrate(url: str) -> None:
         )
     if revision == SCHEMA_REVISION and await queue.is_installed(url):
         return
-    from windlass.server.store import migrations  # Slow to import, and seldom needed.
-
     async with migration_lock(url):
         if _ahead(await schema_revision(url)) > 0:
             return  # A newer release was faster.
-        await migrations.upgrade(url)
-        await queue.install(url)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                await _upgrade(url)
+                break
+            except DatabaseBusy as error:
+                if not tries_left:
+                    raise
+                log.warning("%s Trying again in %g s.", error, _PAUSE_S)
+                await asyncio.sleep(_PAUSE_S)
+
+
+async def _upgrade(url: str) -> None:
+    from windlass.server.store import migrations  # Slow to import, and seldom needed.
+
+    await migrations.upgrade(url)
+    await queue.install(url)
 
 
 def _ahead(revision: str | None) -> int:

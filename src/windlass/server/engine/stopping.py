@@ -4,11 +4,15 @@ A worker speaks for itself when its job's process is dead; for one that is gone,
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
+from windlass.server.engine.aside import Aside
 from windlass.server.model.actor import MACHINE
 from windlass.server.model.clearing import gone, stopped
 from windlass.server.store.stops import StopStore
+
+log = logging.getLogger(__name__)
 
 STOPS_INTERVAL_S = 0.5
 
@@ -18,10 +22,11 @@ async def tell_of_stops(stops: StopStore, node: int, is_busy_with: Callable[[str
 
     Raises DatabaseUnavailable.
     """
+    aside = Aside(log)
     while True:
         for stop in await stops.owed(node):
-            if stop.node != node:
-                await stops.settle(stop, gone(stop.node))
-            elif not is_busy_with(stop.task_id):
-                await stops.settle(stop, stopped(node, MACHINE))
+            if stop.task_id in aside or (stop.node == node and is_busy_with(stop.task_id)):
+                continue
+            with aside.trying(stop.task_id):
+                await stops.settle(stop, stopped(node, MACHINE) if stop.node == node else gone(stop.node))
         await asyncio.sleep(STOPS_INTERVAL_S)

@@ -5,12 +5,16 @@ worker looks twice a second, and when a task of its own has ended.
 """
 
 import asyncio
+import logging
 from contextlib import suppress
 
 from windlass.server.engine import queue
+from windlass.server.engine.aside import Aside
 from windlass.server.store import turns
 from windlass.server.store.database import Connection, Database
 from windlass.server.store.turns import Line
+
+log = logging.getLogger(__name__)
 
 INTERVAL_S = 0.5
 
@@ -29,6 +33,7 @@ class Turns:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._has_ended = asyncio.Event()
+        self._aside = Aside(log)
 
     def nudge(self) -> None:
         """A task has ended: look now."""
@@ -38,8 +43,11 @@ class Turns:
         """Look until cancelled. Raises DatabaseUnavailable."""
         while True:
             for line in await turns.free(self._database):
-                async with self._database.transaction() as connection:
-                    await admit(connection, line)
+                if line in self._aside:
+                    continue
+                with self._aside.trying(line):
+                    async with self._database.transaction() as connection:
+                        await admit(connection, line)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._has_ended.wait(), INTERVAL_S)
             self._has_ended.clear()

@@ -7,7 +7,7 @@ able to say that there is none; one of them looks at a time.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -21,7 +21,7 @@ from windlass.server.model.task import ESTIMATE, Message, MessageType, Task, exp
 from windlass.server.model.usual import Kind, Usual
 from windlass.server.store.database import Database
 from windlass.server.store.history import usual_of
-from windlass.server.store.leases import LeaseStore
+from windlass.server.store.nodes import Node, NodeState, NodeStore
 from windlass.server.store.observations import AT_MOST, ObservationStore, Observed, Place
 from windlass.server.store.tasks import TaskStore
 
@@ -55,10 +55,17 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Crew(msgspec.Struct, frozen=True):
-    """Who could take up a task: how many workers are alive, and how many tasks they have in hand."""
+    """Who could take up a task: how many workers there are, their slots, and the tasks that they have in hand."""
 
     workers: int
+    slots: int
     tasks: int
+
+    @classmethod
+    def of(cls, nodes: Iterable[Node]) -> "Crew":
+        """The workers among the nodes; one that is frozen, or takes no more tasks, is none."""
+        ready = [(node.slots, node.running) for node in nodes if node.state is NodeState.READY and node.slots]
+        return cls(len(ready), sum(slots for slots, _ in ready), sum(running for _, running in ready))
 
 
 class Watcher:
@@ -68,7 +75,7 @@ class Watcher:
         self,
         database: Database,
         tasks: TaskStore,
-        leases: LeaseStore,
+        nodes: NodeStore,
         observations: ObservationStore,
         *,
         interval_s: float = INTERVAL_S,
@@ -76,7 +83,7 @@ class Watcher:
     ) -> None:
         self._database = database
         self._tasks = tasks
-        self._leases = leases
+        self._nodes = nodes
         self._observations = observations
         self._interval_s = interval_s
         self._patience = patience or Patience()
@@ -107,7 +114,7 @@ class Watcher:
                 return
             usual = await usual_of(self._database, {each.kind for each in seen})
             waits = await self._waits([each for each in seen if not each.is_held])
-            crew = Crew(await self._leases.alive(), await self._observations.held()) if waits else Crew(0, 0)
+            crew = Crew.of(await self._nodes.list() if waits else ())
             for each in seen:
                 if each.is_held:
                     await self._tell(each, *running_signs(each, usual.get(each.kind), patience))
@@ -123,15 +130,14 @@ class Watcher:
         return {task_id: waited_s for task_id, waited_s in waited.items() if waited_s >= self._patience.waiting_s}
 
     async def _tell(self, observed: Observed, *messages: Message) -> None:
-        def told(task: Task) -> Task:
-            new = tuple(message for message in messages if not _has_said(task, message.key))
-            return msgspec.structs.replace(task, messages=(*task.messages, *new)) if new else task
+        def new(task: Task) -> tuple[Message, ...]:
+            return tuple(message for message in messages if not _has_said(task, message.key))
 
-        if told(observed.task) is observed.task:
+        if not (said := new(observed.task)):
             return
-        for message in messages:
-            log.warning("task %s: %s", observed.task.id, message.text)
-        await self._change(observed, told)
+        for message in said:
+            log.warning("task %s: %s", observed.task.id, message.text, extra={"task_id": observed.task.id})
+        await self._change(observed, lambda task: msgspec.structs.replace(task, messages=(*task.messages, *new(task))))
 
     async def _expect(self, observed: Observed, usual: Mapping[Kind, Usual]) -> None:
         """Estimate the end anew where it should have come by now; a task slower than any before has none."""
@@ -158,7 +164,10 @@ def running_signs(observed: Observed, usual: Usual | None, patience: Patience) -
         )
         yield Message(MessageType.WARN, "task_slow", f"The task has run for {_spoken(elapsed_s)}. {why}", (why,))
     if observed.idle_s > patience.silence_s(observed, usual):
-        why = f"Its worker is alive; what it works on may not be answering. The last it said: {observed.task.progress}."
+        why = (
+            f"Its worker is alive; {_worked_on(observed.task)} may not be answering. "
+            f"The last it said: {observed.task.progress}."
+        )
         text = f"The task has made no progress for {_spoken(observed.idle_s)}. {why}"
         yield Message(MessageType.WARN, "task_silent", text, (why,))
 
@@ -167,16 +176,25 @@ def waiting_sign(observed: Observed, crew: Crew, waited_s: float) -> Message:
     """What is to be said of a task that waits for a worker: for how long, and most likely why."""
     if observed.holder is not None:
         why = f"Task {observed.holder}, which works on the same source, must end first."
+    elif observed.places is not None:
+        why = f"Tasks of its definition under way: {observed.places}, as many as may be at once; one of them must end."
     elif not crew.workers and observed.is_lost:
-        why = "Its worker is gone, and no other one is alive: start one with `windlass worker`."
+        why = "Its worker gives no sign of life, and no other one is alive: start one with `windlass worker`."
     elif not crew.workers:
         why = "No worker is alive: start one with `windlass worker`."
-    elif crew.tasks:
+    elif crew.tasks >= crew.slots:
         why = f"The workers are busy; those that are alive: {crew.workers}, tasks that they have in hand: {crew.tasks}."
     else:
-        why = f"The workers have nothing else in hand, and none has taken it up; those that are alive: {crew.workers}."
+        free = f"{crew.slots - crew.tasks} of {crew.slots}"
+        why = f"None of the workers has taken it up; those that are alive: {crew.workers}, slots that are free: {free}."
     text = f"The task has waited for {_spoken(waited_s)} to be taken up. {why}"
     return Message(MessageType.WARN, "task_waiting", text, (why,))
+
+
+def _worked_on(task: Task) -> str:
+    if task.source_id is None or task.target is None:
+        return "what it works on"
+    return f"the source {task.target.name.removesuffix(' [source]')}"
 
 
 def _has_said(task: Task, key: str) -> bool:

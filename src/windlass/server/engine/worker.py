@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 from windlass.server import logs
 from windlass.server.engine import queue
 from windlass.server.engine.attempts import Attempts
-from windlass.server.engine.guard import Guard
+from windlass.server.engine.declining import Declining
+from windlass.server.engine.job import Finished, JobSpec, Progress
 from windlass.server.engine.presence import Presence
-from windlass.server.engine.process import Finished, JobProcess, JobSpec, Progress
+from windlass.server.engine.process import Launcher
 from windlass.server.engine.running import Running
 from windlass.server.engine.stopping import tell_of_stops
 from windlass.server.engine.sweeper import Sweeper
@@ -52,9 +53,8 @@ T = TypeVar("T")
 
 PROGRESS_INTERVAL_S = 0.25
 WATCH_INTERVAL_S = 0.15
-SILENT_S = 15.0  # Before a task says that it waits for a worker which has its code.
-_LEFT_AT_LEAST_S, _LEFT_AT_MOST_S = 0.5, 30.0
 _RECONNECT_S = 0.5
+_AGAIN_S = 1.0  # Until a task is tried again that the database kept from being begun or ended.
 _SLOTS_AT_LEAST = 2  # The queue's library asks for it.
 
 
@@ -90,14 +90,16 @@ class Worker:
         self._definitions = definitions
         self._slots = max(_SLOTS_AT_LEAST, slots or os.cpu_count() or 0)
         self._attempts = Attempts(database, tasks, leases, changes)
+        self._declining = Declining(self._attempts, definitions)
         self._sweeper = Sweeper(database, leases, self._attempts)
-        self._guard = Guard()
+        self._launcher = Launcher(
+            name.partition(":")[0] for name in (CALL_JOB, *(each.job for each in definitions.values()))
+        )
         self._turns = Turns(database)
         self._grace_s = grace_s
         self._kind = kind
         self._running: dict[str, Running] = {}
         self._handled: Counter[str] = Counter()  # An entry of a task may come while another of it is in hand.
-        self._left: set[str] = set()  # The names of definitions that this worker has no code for.
         self._node = 0
         self._is_open = False  # Whether the present session takes up tasks.
         leases.instruments.running.set_function(lambda: len(self._running))
@@ -117,7 +119,7 @@ class Worker:
                     log.exception("worker: its session failed; beginning another")
                 await _wait(stop, _RECONNECT_S)
         finally:
-            self._guard.close()
+            self._launcher.close()
 
     async def _session(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         life = await SignOfLife.show(self._database.url)
@@ -125,6 +127,7 @@ class Worker:
         logs.concerns(node=str(life.node))
         presence = Presence(self._database, life, self._kind, self._slots)
         act_as(Actor(type=ActorType.WORKER, id=str(self._node), name="windlass worker", address=MACHINE))
+        self._launcher.prepare()
         self._is_open = True
         self._leases.instruments.slots.set(self._slots)
         end = asyncio.Event()
@@ -137,10 +140,10 @@ class Worker:
             asyncio.create_task(self._turns.run()),
             asyncio.create_task(presence.run()),
         ]
-        stopping = asyncio.create_task(stop.wait())
+        stopping = [asyncio.create_task(each.wait()) for each in (stop, end)]
         consuming = asyncio.create_task(queue.consume(self._database.url, self._handle, slots=self._slots, stop=end))
         try:
-            await asyncio.wait([*duties, consuming, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*duties, consuming, *stopping], return_when=asyncio.FIRST_COMPLETED)
             self._is_open = False
             end.set()
             if stop.is_set() and self._running and self._grace_s and not hurry.is_set():
@@ -149,7 +152,10 @@ class Worker:
         finally:
             self._is_open = False
             end.set()
-            stopping.cancel()
+            for each in stopping:
+                each.cancel()
+            if not stop.is_set():
+                await self._database.renew()  # What broke one connection may have broken all.
             for running in self._running.values():
                 running.drop()
             for duty in duties:
@@ -177,24 +183,37 @@ class Worker:
             log.info("worker %d: handing back what is unfinished: %s", self._node, ", ".join(self._running))
 
     async def _handle(self, task_id: str) -> None:
-        """Run one task from start to end; never raises but when cancelled."""
+        """Run one task from start to end. Raises DatabaseUnavailable where it could not be taken up or left."""
         logs.concerns(task_id=task_id)
         self._handled[task_id] += 1
         try:
-            lease = await self._leases.start(task_id, self._node, can_run=self._can_run)
+            lease = await self._leases.start(task_id, self._node, can_run=self._declining.takes)
             if isinstance(lease, Declined):
-                await self._leave(lease)
+                await self._declining.leave(lease)
             elif lease is not None:
-                await self._run(lease)
-        except DatabaseUnavailable as error:
-            log.warning("task %s: %s", task_id, error)
-        except Exception:
-            log.exception("task %s: the worker failed; the task will be taken up again", task_id)
+                await self._keep(lease)
         finally:
             self._handled[task_id] -= 1
             if self._handled[task_id] == 0:
                 del self._handled[task_id]
+                self._declining.let_go(task_id)
             self._turns.nudge()
+
+    async def _keep(self, lease: Lease) -> None:
+        """Run a task that is this worker's; where that fails, give it back."""
+        task_id = lease.task.id
+        try:
+            await self._run(lease)
+        except DatabaseUnavailable as error:
+            log.warning("task %s: %s", task_id, error)
+            if self._is_open:  # Else nobody could be told; the sweepers will find it.
+                message = Message(MessageType.WARN, "task_attempt_lost", f"An attempt was lost: {error}")
+                with suppress(DatabaseUnavailable):
+                    await self._attempts.hand_back(task_id, lease.epoch, message, is_counted=False, delay_s=_AGAIN_S)
+        except Exception as error:
+            log.exception("task %s: the worker failed; the task will be taken up again", task_id)
+            with suppress(DatabaseUnavailable):
+                await self._lost(lease, f"its worker failed with {type(error).__name__}", is_passing=True)
 
     async def _run(self, lease: Lease) -> None:
         task = lease.task
@@ -213,7 +232,7 @@ class Worker:
             await self._attempts.hand_back(task.id, lease.epoch, is_counted=False)
             return
         definition = None if CALL_ARGUMENT in lease.arguments else self._definitions[task.definition.unique_name]
-        process = JobProcess.start(
+        process = self._launcher.start(
             JobSpec(
                 job=CALL_JOB if definition is None else definition.job,
                 function=None if definition is None else definition.function,
@@ -228,7 +247,6 @@ class Worker:
                 log_format=logs.format_in_use(),
             )
         )
-        self._guard.watch(process.pid)
         running = self._running[task.id] = Running(lease, process)
         log.info("task %s: started, attempt %d (%s)", task.id, lease.attempt, task.unique_name)
         try:
@@ -236,26 +254,7 @@ class Worker:
             await self._conclude(running, outcome)
         finally:
             process.kill()
-            self._guard.forget(process.pid)
             del self._running[task.id]
-
-    def _can_run(self, task: Task, arguments: Mapping[str, object]) -> bool:
-        """The code for the task is here: its definition's own, or that which makes the call it asks for."""
-        return CALL_ARGUMENT in arguments or task.definition.unique_name in self._definitions
-
-    async def _leave(self, declined: Declined) -> None:
-        """Leave a task to the workers that have its code; the longer it waits for one, the less often it is offered."""
-        task, name = declined.task, declined.task.definition.unique_name
-        waited_s = (now() - task.created).total_seconds()
-        messages: tuple[Message, ...] = ()
-        if name not in self._left:
-            self._left.add(name)
-            log.warning("task %s: left to others, for this worker has no code for %r", task.id, name)
-        if waited_s > SILENT_S and not any(message.key == "definition_unknown" for message in task.messages):
-            text = f"The workers that were asked have no code for {name!r}. The task waits for one that has."
-            messages = (Message(MessageType.WARN, "definition_unknown", text),)
-        delay_s = min(_LEFT_AT_MOST_S, max(_LEFT_AT_LEAST_S, waited_s / 4))
-        await self._attempts.hand_back(task.id, declined.epoch, *messages, delay_s=delay_s)
 
     async def _source_of(self, task: Task) -> Source | None:
         """The source that the task works on; None where it works on none. Raises as `open_source` does."""
@@ -362,7 +361,7 @@ class Worker:
                 for task_id, running in looked_at.items():
                     seen = watched.get(task_id)
                     if seen is None or seen.is_final or seen.epoch != running.lease.epoch:
-                        log.info("task %s: no longer ours; its job is ended", task_id)
+                        log.info("task %s: no longer ours; its job is ended", task_id, extra={"task_id": task_id})
                         running.drop()
                     elif seen.is_cancel_requested and not running.is_asked_to_stop:
                         running.is_asked_to_stop = True

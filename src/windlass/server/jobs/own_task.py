@@ -4,17 +4,18 @@ The loop stays free meanwhile: it passes progress on, 20 times a second at most,
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
+from contextlib import closing, redirect_stdout
 from threading import Event
 from typing import Any, TypeVar
 
 from windlass.server.errors import DatabaseUnavailable, Fenced, shown
 from windlass.server.jobs import brought
 from windlass.server.jobs.context import JobContext
+from windlass.server.jobs.printed import Printed
 from windlass.server.model.source import Kind as SourceKind
 from windlass.server.model.task import CANCELLED, CompletionStatus, Message, MessageType, Outcome, ReturnDetail
-from windlass.server.redaction import RedactingFormatter, redacted
+from windlass.server.redaction import redacted
 from windlass.server.store import checkpoints, records
 from windlass.tasks.context import PAGE_ROWS, Cancelled, Context, Kind, PassingFault, Record, Source, UnknownSource
 from windlass.tasks.performing import Ending, label_of, perform
@@ -26,12 +27,12 @@ _LOOK_INTERVAL_S = 0.05
 
 async def run(job: JobContext) -> Outcome:
     """Run the function, and make an outcome of what it returned, said or raised."""
-    _log_to_stderr()
     assert job.function is not None
-    task = await asyncio.to_thread(brought.load, job.function)
     environment = _Environment(job, asyncio.get_running_loop())
-    passing_on = asyncio.create_task(environment.pass_on())
-    ending = await asyncio.to_thread(perform, task, Context(environment), brought.arguments_of(job.arguments))
+    with closing(Printed()) as printed, redirect_stdout(printed):
+        task = await asyncio.to_thread(brought.load, job.function)
+        passing_on = asyncio.create_task(environment.pass_on())
+        ending = await asyncio.to_thread(perform, task, Context(environment), brought.arguments_of(job.arguments))
     environment.is_over.set()
     await asyncio.gather(passing_on, return_exceptions=True)  # It ends as jobs do that are asked to stop.
     if environment.fenced is not None:
@@ -134,10 +135,3 @@ async def _wait(event: asyncio.Event, timeout_s: float) -> None:
     waiting = asyncio.ensure_future(event.wait())
     await asyncio.wait([waiting], timeout=timeout_s)
     waiting.cancel()
-
-
-def _log_to_stderr() -> None:
-    """Have what the function logs stand in the worker's log, without secrets."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])

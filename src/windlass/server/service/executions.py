@@ -32,7 +32,7 @@ from windlass.server.model.task import (
 )
 from windlass.server.service import names
 from windlass.server.service.invocations import Invocation, arguments_of, flag_among, id_among, url_of
-from windlass.server.service.launches import Launches, target_of
+from windlass.server.service.launches import Launches, target_of, told
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database
 from windlass.server.store.definitions import DefinitionStore
@@ -80,7 +80,7 @@ class Executions:
         """
         async with self._database.transaction() as connection:
             task = await self.launch(connection, invocation, launcher, TaskType.QUEUED_TASK)
-        self._changes.tell(task.id)
+        told(task, self._changes)
         return task
 
     async def launch(self, connection: Connection, invocation: Invocation, launcher: str, type_: TaskType) -> Task:
@@ -109,6 +109,11 @@ class Executions:
         else:
             await self._insert_call(connection, task, url, invocation)
         return task
+
+    async def has_code(self, name: str) -> bool:
+        """Whether workers do what the definition of that name says; a service or a program outside does otherwise."""
+        definition = await self._definitions.find(name)
+        return name in BUILT_IN or (definition is not None and attempts_of(definition.executor) is not None)
 
     async def _launch_brought(
         self,

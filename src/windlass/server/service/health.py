@@ -9,11 +9,12 @@ from windlass.server.errors import DatabaseError
 from windlass.server.service.keyring import CHECK, Keyring
 from windlass.server.service.signing_keys import SigningKeys
 from windlass.server.store.database import SCHEMA_REVISION, Database
-from windlass.server.store.readiness import look
+from windlass.server.store.readiness import Glance, look
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 1.0
+_GIVEN_UP_AFTER_S = 10.0  # Then the database is asked anew: the connection may be one that leads nowhere any more.
 _GOOD_FOR_S = 0.5  # However many ask, the database is asked twice a second at most.
 
 OK = "ok"
@@ -32,6 +33,8 @@ class Health:
         self._looking = asyncio.Lock()
         self._found: Mapping[str, str] = {}
         self._found_at = float("-inf")
+        self._asked: asyncio.Task[Glance] | None = None
+        self._asked_at = 0.0
 
     def stops_with(self, stop: asyncio.Event) -> None:
         """Once this is set it is not ready any more: what it has begun is ended, and nothing should be sent to it."""
@@ -51,11 +54,18 @@ class Health:
         return {**found, "serving": "the process is stopping" if self._stop.is_set() else OK}
 
     async def _look(self) -> Mapping[str, str]:
-        try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                seen = await look(self._database, CHECK)
-        except TimeoutError:
+        if self._asked is not None and time.monotonic() - self._asked_at > _GIVEN_UP_AFTER_S:
+            self._asked.cancel()
+            self._asked = None
+        if self._asked is None:
+            self._asked, self._asked_at = asyncio.create_task(look(self._database, CHECK)), time.monotonic()
+        # Neither cancelled nor waited for any longer: of a database that is frozen, even that would take for ever.
+        await asyncio.wait([self._asked], timeout=_TIMEOUT_S)
+        if not self._asked.done():
             return dict.fromkeys(_CHECKS, _UNKNOWN) | {"database": f"no answer within {_TIMEOUT_S:g} s"}
+        asked, self._asked = self._asked, None
+        try:
+            seen = asked.result()
         except DatabaseError:
             return dict.fromkeys(_CHECKS, _UNKNOWN) | {"database": "no answer"}
         except Exception:

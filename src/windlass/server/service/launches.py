@@ -3,11 +3,12 @@
 Source: wire contract §6.
 """
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
-from windlass.server.connectors import connect
+from windlass.server.connectors import connect, waits_when_busy
 from windlass.server.engine import queue, turns
 from windlass.server.errors import ConfigurationError, InvalidRequest, shown
 from windlass.server.model.definition import (
@@ -38,6 +39,8 @@ from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
 from windlass.server.store.turns import line_of
 
+log = logging.getLogger(__name__)
+
 # The wire's own words; clients compare them.
 _BUSY = "This aggregation failed because the currently running aggregation must complete before the next one can start."
 
@@ -45,7 +48,8 @@ _BUSY = "This aggregation failed because the currently running aggregation must 
 class Launches:
     """Starts aggregations.
 
-    waits_for_source: one whose source is busy with another of its definition waits for its turn; it fails otherwise.
+    waits_for_source: one whose source is busy with another of its definition waits for its turn, it fails otherwise.
+    The source's own settings come first.
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class Launches:
                 type_=TaskType.QPOC,
                 priority=Priority.LOW,
             )
-        self._changes.tell(task.id)
+        told(task, self._changes)
         return task
 
     async def launch(
@@ -119,6 +123,9 @@ class Launches:
         arguments, settings = _settings(definition, rewrite_all=rewrite_all)
         source = await self._sources.get(source_id, connection)
         _check_file(source, definition, has_file=file is not None)
+        waits = waits_when_busy(source.settings)
+        if waits is None:
+            waits = self._waits_for_source
         task = new_task(
             await self._definitions.find(definition.unique_name, connection) or definition.summary,
             type_,
@@ -131,11 +138,11 @@ class Launches:
             connection,
             task,
             execution=Execution.WORKER,
-            holds_source=not self._waits_for_source,
+            holds_source=not waits,
             arguments=arguments,
             max_attempts=attempts_said(task.definition, definition.max_attempts),
             priority=priority,
-            waits=self._waits_for_source,
+            waits=waits,
         )
         if not is_alone:
             message = Message(MessageType.ERROR, _BUSY, _BUSY)
@@ -145,11 +152,17 @@ class Launches:
         else:
             if file is not None:
                 await uploads.insert(connection, task.id, file)
-            if self._waits_for_source:
+            if waits:
                 await turns.admit(connection, line_of(task, for_source=True))
             else:
                 await queue.submit(connection, task.id, epoch=0, priority=priority)
         return task
+
+
+def told(task: Task, changes: Changes) -> None:
+    """Tell of a task whose launch has been committed: whoever waits for it, and in the log by which request it was."""
+    log.info("task %s: launched by %s (%s)", task.id, task.launcher, task.unique_name, extra={"task_id": task.id})
+    changes.tell(task.id)
 
 
 def target_of(source: Source) -> Target:

@@ -100,11 +100,14 @@ class Scheduler:
             await self.finish(schedule, deed)
         except DatabaseUnavailable:
             raise
-        except Exception:
+        except Exception as error:
             if schedule is None:
                 raise
             self._aside[schedule.id] = asyncio.get_running_loop().time() + _ASIDE_S
-            log.exception("schedule %s: failed; trying again in %d s", schedule.name, _ASIDE_S)
+            if isinstance(error, RequestRefused):  # Such as a time zone that this node does not know.
+                log.error("schedule %s: %s Trying again in %d s.", schedule.name, error, _ASIDE_S)
+            else:
+                log.exception("schedule %s: failed; trying again in %d s", schedule.name, _ASIDE_S)
         return True
 
     async def _deal_with(self, connection: Connection, schedule: Schedule, at: datetime) -> Deed | None:
@@ -155,8 +158,10 @@ class Scheduler:
             return
         firing = deed.firing
         level = logging.INFO if firing.fate in (Fate.LAUNCHED, Fate.WAITING) else logging.WARNING
-        about = firing.task_id or firing.reason or ""
-        log.log(level, "schedule %s, due %s: %s %s", schedule.name, firing.due.isoformat(), firing.fate, about)
+        what = firing.task_id or firing.reason or ""
+        about = {} if firing.task_id is None else {"task_id": firing.task_id}
+        due = firing.due.isoformat()
+        log.log(level, "schedule %s, due %s: %s %s", schedule.name, due, firing.fate, what, extra=about)
         if firing.task_id is not None:
             self._changes.tell(firing.task_id)
         if deed.cancel is not None:

@@ -18,6 +18,7 @@ from windlass.server.store.database import Connection, Database, Row
 TASK = ("completion_status", "completed", "description", "launched", "returns")
 NEW_TASK = ("type", "unique_name", "launcher", "target", "completion_status", "completed")
 DEFINITION = ("description", "parent_name", "executor", "arguments")
+DECLARED = ("description", "executor", "arguments")
 NEW_DEFINITION = ("unique_name", *DEFINITION)
 
 MANY = "*"

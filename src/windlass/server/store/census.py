@@ -28,7 +28,7 @@ _PENDING = f"""
 SELECT CASE WHEN execution = 'external' THEN '{EXTERNAL}' WHEN node IS NULL THEN '{QUEUED}' ELSE '{RUNNING}' END
            AS status,
        definition, source_id, priority, count(*) AS tasks,
-       extract(epoch FROM now() - min(modified))::float AS oldest_s,
+       extract(epoch FROM now() - min(CASE WHEN launched IS NULL THEN created ELSE modified END))::float AS oldest_s,
        count(*) FILTER (WHERE lease_until < now()) AS expired
 FROM task
 WHERE {VISIBLE} AND completion_status IS NULL
@@ -53,8 +53,8 @@ class Ended(msgspec.Struct, frozen=True):
 class Pending(msgspec.Struct, frozen=True):
     """Tasks that have not ended: counts as above, and how the queue stands.
 
-    depth, oldest_s: of those that wait for a worker, by priority; seconds since the one that waits longest was last
-    touched. leases: `held` and `expired` ones.
+    depth, oldest_s: of those that wait for a worker, by priority; seconds since the one that waits longest was made,
+    or was last touched if it ran before. leases: `held` and `expired` ones.
     """
 
     by_definition: Counts

@@ -4,15 +4,16 @@ Knows no table but the one that says which revision the schema is at.
 """
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
 
-from windlass.server.errors import ConfigurationError, DatabaseUnavailable, DatabaseUnreached
+from windlass.server.errors import ConfigurationError, DatabaseBusy, DatabaseUnavailable, DatabaseUnreached
 from windlass.server.instruments import Instruments, Reading
 from windlass.server.redaction import place_of
 
@@ -40,13 +41,35 @@ _UNREACHED = (
     OSError,
 )
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 """The newest revision in migrations/versions: what this release works with."""
 
 _LOOK = "it looks like postgresql://USER:PASSWORD@HOST/DATABASE"
 _CONNECT_TIMEOUT_S = 10
 _STATEMENT_TIMEOUT_S = 30
+_GOODBYE_S = 5
+_LOCK_INTERVAL_S = 0.1
 _MIGRATION_LOCK = 0x57494E44  # Any number that no other program on this database uses.
+
+# Both ends ask whether the other is there, so that neither waits for ever where a network was cut or forgot a
+# connection, and no lock of a node that is cut off stays for long: about 25 s.
+_IDLE_S, _INTERVAL_S, _TIMES = 10, 5, 3
+_PATIENCE_MS = (_IDLE_S + _INTERVAL_S * _TIMES) * 1000
+_KEPT_ALIVE_HERE = {
+    "TCP_KEEPIDLE": _IDLE_S,
+    "TCP_KEEPINTVL": _INTERVAL_S,
+    "TCP_KEEPCNT": _TIMES,
+    "TCP_USER_TIMEOUT": _PATIENCE_MS,
+}
+_KEPT_ALIVE_THERE = f"""
+SET tcp_keepalives_idle = {_IDLE_S};
+SET tcp_keepalives_interval = {_INTERVAL_S};
+SET tcp_keepalives_count = {_TIMES};
+SET tcp_user_timeout = {_PATIENCE_MS};
+"""
+# A node that is frozen within a transaction must not keep the others from what it has locked, nor may whoever waits
+# for such a lock take the connections of everybody else.
+_BOUNDED = "SET idle_in_transaction_session_timeout = '30s'; SET lock_timeout = '10s'"
 
 
 @contextmanager
@@ -54,6 +77,8 @@ def translated() -> Iterator[None]:
     """Turn the driver's ways of saying that a connection is lost into DatabaseUnavailable."""
     try:
         yield
+    except asyncpg.LockNotAvailableError as error:
+        raise DatabaseBusy(f"Somebody else has locked what is asked for: {_reason(error)}.") from error
     except _LOST as error:
         raise DatabaseUnavailable(f"The database does not answer: {_reason(error)}.") from error
 
@@ -82,13 +107,15 @@ def _reason(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-async def connect(url: str, *, name: str) -> Connection:
-    """Open one connection of its own. name: shown in pg_stat_activity.
+async def connect(url: str, *, name: str, timeout_s: float | None = None) -> Connection:
+    """Open one connection of its own. name: shown in pg_stat_activity; timeout_s: of each statement.
 
     Raises DatabaseUnreached, and ConfigurationError for a URL or credentials that cannot be right.
     """
     with _connecting(url):
-        connection = await asyncpg.connect(url, server_settings=_server_settings(name), timeout=_CONNECT_TIMEOUT_S)
+        connection = await asyncpg.connect(
+            url, server_settings=_server_settings(name), timeout=_CONNECT_TIMEOUT_S, command_timeout=timeout_s
+        )
         await _prepare(connection)
         return connection
 
@@ -115,7 +142,7 @@ class Database:
                 url,
                 min_size=1,
                 max_size=max_connections,
-                init=_prepare,
+                init=_prepare_shared,
                 reset=_leave_as_is,
                 server_settings=_server_settings(name),
                 timeout=_CONNECT_TIMEOUT_S,
@@ -149,14 +176,25 @@ class Database:
         """The rows of a statement that only reads: where a connection broke it is asked once more."""
         try:
             return await self._run(sql, *args)
+        except DatabaseBusy:
+            raise
         except DatabaseUnavailable:
-            await self._renew()
+            await self.renew()
             return await self._run(sql, *args)
 
     async def fetch_value(self, sql: str, *args: object) -> Any:
         """The first column of the first row of a statement that only reads, or None."""
         rows = await self.fetch(sql, *args)
         return rows[0][0] if rows else None
+
+    async def renew(self) -> None:
+        """Let go of every idle connection: where one broke, the others have most likely broken with it."""
+        await self._pool.expire_connections()
+        while self._idle:
+            connection = self._idle.pop()
+            if _is_whole(connection):
+                connection.terminate()  # A goodbye would be waited for, in vain where the network was cut.
+            await self._discard(connection)
 
     async def write(self, sql: str, *args: object, timeout_s: float | None = _STATEMENT_TIMEOUT_S) -> list[Row]:
         """The rows that a writing statement returns, in a transaction of its own. timeout_s: None waits for ever."""
@@ -165,15 +203,41 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection within a transaction: committed at the end, rolled back by an exception."""
-        connection = await self._take()
+        connection, begun = await self._begin()
         try:
             with translated():
-                async with connection.transaction():
+                try:
                     yield connection
+                except BaseException:
+                    with suppress(*_LOST):  # What ended it tells more.
+                        async with asyncio.timeout(_GOODBYE_S):
+                            await begun.rollback()
+                    raise
+                await begun.commit()
         except BaseException:
             await self._discard(connection)
             raise
         self._give_back(connection)
+
+    async def _begin(self) -> tuple[Connection, Any]:
+        """A connection and its transaction; where a connection broke unseen, another one is asked once more."""
+        try:
+            return await self._start()
+        except DatabaseUnavailable:
+            await self.renew()
+            return await self._start()
+
+    async def _start(self) -> tuple[Connection, Any]:
+        connection = await self._take()
+        begun = connection.transaction()
+        try:
+            with translated():
+                async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                    await begun.start()
+        except BaseException:
+            await self._discard(connection)
+            raise
+        return connection, begun
 
     async def _run(self, sql: str, *args: object, timeout_s: float | None = _STATEMENT_TIMEOUT_S) -> list[Row]:
         connection = await self._take()
@@ -230,15 +294,10 @@ class Database:
         """After one that did not: the driver's pool sees what is the matter with the connection."""
         self._taken -= 1
         try:
-            await self._pool.release(connection)
+            with suppress(TimeoutError):  # It never said that it was done; the pool has dropped it.
+                await self._pool.release(connection, timeout=_GOODBYE_S)
         finally:
             self._wake_next()
-
-    async def _renew(self) -> None:
-        """Let go of every idle connection: where one broke, the others have most likely broken with it."""
-        await self._pool.expire_connections()
-        while self._idle:
-            await self._discard(self._idle.pop())
 
     def _wake_next(self) -> None:
         while self._waiting:
@@ -272,7 +331,9 @@ async def migration_lock(url: str) -> AsyncIterator[None]:
     """Hold the one lock under which schemas change, so that any number of nodes may start at once."""
     connection = await connect(url, name="windlass migrate")
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+        # Who waits within a statement holds up indexes that are built beside other work, and so the one it waits for.
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _MIGRATION_LOCK):  # noqa: ASYNC110
+            await asyncio.sleep(_LOCK_INTERVAL_S)  # Nobody in this process knows when it is free.
         yield
     finally:
         await connection.close()
@@ -282,7 +343,14 @@ def _server_settings(name: str) -> dict[str, str]:
     return {"application_name": name, "timezone": "UTC"}
 
 
+async def _prepare_shared(connection: Connection) -> None:
+    await _prepare(connection)
+    await connection.execute(_BOUNDED)
+
+
 async def _prepare(connection: Connection) -> None:
+    _keep_alive(connection)
+    await connection.execute(_KEPT_ALIVE_THERE)
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
@@ -290,6 +358,16 @@ async def _prepare(connection: Connection) -> None:
         decoder=lambda data: msgspec.json.decode(data[1:]),
         format="binary",
     )
+
+
+def _keep_alive(connection: Connection) -> None:
+    ours = connection._transport.get_extra_info("socket")  # The driver has no other way to it.
+    if hasattr(socket, "AF_UNIX") and ours.family == socket.AF_UNIX:
+        return
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEPT_ALIVE_HERE.items():
+        if hasattr(socket, name):  # Not every system has all of them.
+            ours.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _leave_as_is(connection: Connection) -> None:

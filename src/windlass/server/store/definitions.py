@@ -96,13 +96,12 @@ class DefinitionStore:
         """Make the definition of that name what it says, but for the id and the parent of one that is there already."""
         before = await self.find(definition.unique_name, connection)
         if (row := await connection.fetchrow(_DECLARE, *_values(definition))) is not None:
-            await audit.note(
-                connection,
-                "definition.declared",
-                row["id"].hex,
-                before=None if before is None else msgspec.to_builtins(before),
-                after=msgspec.to_builtins(definition),
+            old, new = (
+                (None, audit.created(definition, audit.NEW_DEFINITION))
+                if before is None
+                else audit.difference(before, definition, audit.DECLARED)
             )
+            await audit.note(connection, "definition.declared", row["id"].hex, before=old, after=new)
 
     async def page(self, *, limit: int, offset: int) -> list[DefinitionSummary]:
         """The definitions of one page, by name."""

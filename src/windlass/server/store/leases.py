@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from windlass.server.errors import DatabaseBusy
 from windlass.server.instruments import Instruments
 from windlass.server.model.definition import type_of
 from windlass.server.model.task import Message, Priority, Task, expected, noted, now, started
@@ -20,6 +21,8 @@ from windlass.server.store.history import usual_of
 from windlass.server.store.tasks import TaskCodec
 
 LEASE = timedelta(seconds=10)
+
+_WAIT_BRIEFLY = "SET LOCAL lock_timeout = '1s'"
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,19 +40,23 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Declined(msgspec.Struct, frozen=True):
-    """A task that may be started, but not by this worker. epoch: as it stands."""
+    """A task that may be started, but not by this worker, or not now. epoch: as it stands."""
 
     task: Task
     epoch: int
+    arguments: Mapping[str, object]
 
 
 class Orphan(msgspec.Struct, frozen=True, kw_only=True):
     """A pending task whose worker is gone.
 
+    node: the worker's number; company: how many tasks it had, this one among them.
     is_worker_dead: its session ended; else its lease ran out. is_database_restarted: that is why the session ended.
     """
 
     task_id: str
+    node: int
+    company: int
     epoch: int
     attempts: int
     max_attempts: int
@@ -103,7 +110,7 @@ class LeaseStore:
             row = rows[0]
             waiting = self._codec.decode(row["document"])
             if not can_run(waiting, row["arguments"]):
-                return Declined(waiting, row["epoch"])
+                return Declined(waiting, row["epoch"], row["arguments"])
             task, attempt = started(waiting, now()), row["attempts"] + 1
             task = expected(task, await self._expected_end(task))
             old, new = audit.difference(waiting, task, audit.TASK)
@@ -136,13 +143,18 @@ class LeaseStore:
                     checkpoint=row["checkpoint"],
                 )
 
-    async def alive(self) -> int:
-        """How many workers show a sign of life."""
-        return int(await self._database.fetch_value(sql.ALIVE))
-
     async def renew(self, held: Mapping[str, int]) -> None:
-        """Extend the leases. held: task id -> epoch; those that no longer hold stay as they are."""
-        await self._database.write(sql.RENEW, [UUID(task_id) for task_id in held], list(held.values()), LEASE)
+        """Extend the leases. held: task id -> epoch; those that no longer hold stay as they are.
+
+        A task that somebody else keeps locked is passed over, so that the others are not lost with it.
+        """
+        values = [UUID(task_id) for task_id in held], list(held.values()), LEASE
+        try:
+            async with self._database.transaction() as connection:
+                await connection.execute(_WAIT_BRIEFLY)
+                await connection.execute(sql.RENEW.format(passing_over=""), *values)
+        except DatabaseBusy:
+            await self._database.write(sql.RENEW.format(passing_over="SKIP LOCKED"), *values)
 
     async def watch(self, task_ids: Sequence[str]) -> dict[str, Watched]:
         """What to know of the given tasks, by id; one that is gone is missing."""
@@ -150,7 +162,7 @@ class LeaseStore:
         return {row["id"].hex: Watched(row["epoch"], row["cancel_requested"], row["is_final"]) for row in rows}
 
     async def request_cancel(self, task_id: str, message: Message) -> bool | None:
-        """Ask for a stop: True if a worker has the task, False if none has, None if it has ended.
+        """Ask for a stop: True if a worker that is alive has the task, False if none has, None if it has ended.
 
         message: added where a worker has it. Whoever asks again changes nothing.
         """
@@ -160,7 +172,7 @@ class LeaseStore:
             if not rows:
                 return None
             row = rows[0]
-            is_running = row["node"] is not None
+            is_running = bool(row["is_running"])
             if row["cancel_requested"]:
                 return is_running
             task = noted(self._codec.decode(row["document"]), now(), *([message] if is_running else []))
@@ -176,12 +188,17 @@ class LeaseStore:
                 self._changes.tell(task_id)
                 return is_running
 
-    async def orphans(self) -> list[Orphan]:
-        """Pending tasks whose worker's session is gone or whose lease ran out, oldest first, 100 at most."""
-        rows = await self._database.fetch(sql.ORPHANS, LEASE)
+    async def orphans(self, node: int | None = None) -> list[Orphan]:
+        """Pending tasks whose worker's session is gone or whose lease ran out, oldest first, 100 at most.
+
+        node: of this worker alone.
+        """
+        rows = await self._database.fetch(sql.ORPHANS, LEASE, node)
         return [
             Orphan(
                 task_id=row["id"].hex,
+                node=row["node"],
+                company=row["company"],
                 epoch=row["epoch"],
                 attempts=row["attempts"],
                 max_attempts=row["max_attempts"],
@@ -191,6 +208,11 @@ class LeaseStore:
             )
             for row in rows
         ]
+
+    async def task(self, task_id: str) -> Task | None:
+        """The task as it stands; None where it is gone."""
+        rows = await self._database.fetch(sql.DOCUMENT, UUID(task_id))
+        return self._codec.decode(rows[0]["document"]) if rows else None
 
     async def waiting(self, *, older_than_s: float, after: str) -> list[Waiting]:
         """Pending tasks that no worker has and nobody touched for a while, by id from `after` on, 500 at most."""
@@ -209,7 +231,7 @@ class LeaseStore:
         row = await connection.fetchrow(sql.READ_TO_HAND_BACK, UUID(task_id))
         if row is None or row["epoch"] != epoch or row["completion_status"] is not None:
             return None
-        task = noted(self._codec.decode(row["document"]), now(), *messages)
+        task = expected(noted(self._codec.decode(row["document"]), now(), *messages), None)
         attempts = row["attempts"] - (0 if is_counted else 1)
         handed_back = await connection.fetchrow(
             sql.HAND_BACK,

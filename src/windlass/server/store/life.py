@@ -1,8 +1,10 @@
 """Signs of life: each node holds a lock of its own number, and the database sees it end with the node's session."""
 
+from windlass.server.errors import DatabaseUnavailable
 from windlass.server.store.database import Connection, connect, translated
 
 _LOCKS = 0x57494E44  # The class of these advisory locks.
+_ANSWER_S = 10.0
 
 LIVING = f"""
 SELECT objid::bigint::integer FROM pg_locks
@@ -10,6 +12,8 @@ WHERE locktype = 'advisory' AND classid = {_LOCKS} AND objsubid = 2
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 """The numbers of the nodes that are alive, as a statement."""
+
+IS_ALIVE = f"SELECT $1::integer IN ({LIVING})"
 
 
 class SignOfLife:
@@ -22,7 +26,7 @@ class SignOfLife:
     @classmethod
     async def show(cls, url: str) -> "SignOfLife":
         """Take a new node number and hold its lock. Raises DatabaseUnavailable."""
-        connection = await connect(url, name="windlass worker: sign of life")
+        connection = await connect(url, name="windlass worker: sign of life", timeout_s=_ANSWER_S)
         try:
             with translated():
                 node = await connection.fetchval("SELECT nextval('node_number')")
@@ -36,6 +40,15 @@ class SignOfLife:
     def is_shown(self) -> bool:
         """The session is still there."""
         return not self._connection.is_closed()
+
+    async def prove(self) -> None:
+        """Ask the database, on this very connection, whether it sees the sign. Raises DatabaseUnavailable.
+
+        A network may forget a connection on which nothing is said, and then only one end knows that it is gone.
+        """
+        with translated():
+            if not await self._connection.fetchval(IS_ALIVE, self.node):
+                raise DatabaseUnavailable("The database does not see this node's sign of life any more.")
 
     def end(self) -> None:
         """Give the lock back: the database sees the connection end."""

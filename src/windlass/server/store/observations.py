@@ -22,6 +22,7 @@ _PENDING = f"""
 SELECT id, created, epoch, definition, source_id, document,
        node IS NOT NULL AND lease_until >= now() AS is_held,
        node IS NOT NULL AND lease_until < now() AS is_lost,
+       CASE WHEN waits THEN concurrency END AS places,
        extract(epoch FROM now() - launched)::float8 AS elapsed_s,
        extract(epoch FROM now() - modified)::float8 AS idle_s,
        (SELECT holder.id FROM task AS holder
@@ -33,10 +34,6 @@ WHERE completion_status IS NULL AND execution = 'worker' AND NOT cancel_requeste
 ORDER BY created, id
 LIMIT {AT_MOST}
 """
-_HELD = """
-SELECT count(*) FROM task
-WHERE completion_status IS NULL AND execution = 'worker' AND node IS NOT NULL AND lease_until >= now()
-"""
 
 Place = tuple[datetime, UUID]
 """Where a look ended: the moment at which its last task was created, and that task's id."""
@@ -46,7 +43,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """One pending task.
 
     is_held: a worker has it whose lease holds; is_lost: one has it whose lease is over. elapsed_s: since it was
-    launched; None before. idle_s: since the last sign of progress. holder: the task that must end before it may start.
+    launched; None before. idle_s: since the last sign of progress. holder: the task that must end before it may start;
+    places: for one of so many of its definition, which are all taken, it waits.
     """
 
     place: Place
@@ -58,6 +56,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_s: float | None
     idle_s: float
     holder: str | None
+    places: int | None
 
     @property
     def entry(self) -> str:
@@ -77,10 +76,6 @@ class ObservationStore:
         rows = await self._database.fetch(_PENDING, *after, timedelta(seconds=least_age_s))
         return [self._observed(row) for row in rows]
 
-    async def held(self) -> int:
-        """How many tasks workers have in their hands."""
-        return int(await self._database.fetch_value(_HELD))
-
     def _observed(self, row: Row) -> Observed:
         return Observed(
             place=(row["created"], row["id"]),
@@ -92,4 +87,5 @@ class ObservationStore:
             elapsed_s=row["elapsed_s"],
             idle_s=row["idle_s"],
             holder=row["holder"] and row["holder"].hex,
+            places=row["places"],
         )

@@ -20,6 +20,7 @@ from windlass.server.store import audit
 from windlass.server.store import tasks_sql as sql
 from windlass.server.store.changes import Changes
 from windlass.server.store.database import Connection, Database, Row, translated
+from windlass.server.store.life import IS_ALIVE
 from windlass.server.store.task_lists import Query, condition_of, count_of, page_of
 
 
@@ -219,7 +220,7 @@ class TaskStore:
         node, execution = row["node"], Execution(row["execution"])
         if node is None:
             return Holder(execution=execution)
-        is_alive = await self._database.fetch_value(sql.IS_ALIVE, node)
+        is_alive = await self._database.fetch_value(IS_ALIVE, node)
         return Holder(execution=execution, node=node, is_alive=is_alive, is_in_time=bool(row["is_in_time"]))
 
     def _key(self, task_id: str) -> UUID:

@@ -46,8 +46,6 @@ SELECT document, version, epoch, completion_status, execution, node, lease_until
 FROM task WHERE id = $2 AND {VISIBLE}
 """
 
-IS_ALIVE = f"SELECT $1::integer IN ({LIVING})"
-
 REPORT = """
 UPDATE task
 SET modified = $4, launched = $5, completed = $6, completion_status = $7, document = $8, version = version + 1
@@ -82,11 +80,12 @@ WITH expired AS (
 SELECT count(*) FROM deleted
 """
 
+# One whose lease ran out is the sweeper's first: it counts the attempt that was lost, and says so.
 STARTABLE = """
 SELECT document, version, epoch, node, attempts, max_attempts, arguments, checkpoint
 FROM task
 WHERE id = $1 AND execution = 'worker' AND completion_status IS NULL AND NOT cancel_requested AND NOT waits
-  AND (lease_until IS NULL OR lease_until < now())
+  AND node IS NULL
 """
 
 START = f"""
@@ -95,7 +94,7 @@ WITH started AS (
     SET modified = $4, launched = $5, document = $6, version = version + 1,
         epoch = epoch + 1, attempts = attempts + 1, node = $7, lease_until = now() + $8::interval
     WHERE id = $1 AND version = $2 AND epoch = $3 AND completion_status IS NULL AND NOT cancel_requested
-      AND (lease_until IS NULL OR lease_until < now())
+      AND node IS NULL
     RETURNING id, epoch
 ), noted AS ({note_each("started", first=9)})
 SELECT epoch FROM started
@@ -115,8 +114,12 @@ RETURNING id, epoch, cancel_requested, priority
 
 RENEW = """
 UPDATE task SET lease_until = now() + $3::interval
-FROM unnest($1::uuid[], $2::integer[]) AS held (id, epoch)
-WHERE task.id = held.id AND task.epoch = held.epoch AND completion_status IS NULL
+FROM (
+    SELECT id FROM task JOIN unnest($1::uuid[], $2::integer[]) AS held (id, epoch) USING (id, epoch)
+    WHERE completion_status IS NULL
+    FOR NO KEY UPDATE OF task {passing_over}
+) AS renewed
+WHERE task.id = renewed.id
 """
 
 # What a worker must know of the tasks it runs: whether it still may, and whether it was asked to stop.
@@ -124,7 +127,10 @@ WATCH = (
     "SELECT id, epoch, cancel_requested, completion_status IS NOT NULL AS is_final FROM task WHERE id = ANY($1::uuid[])"
 )
 
-CANCELLABLE = "SELECT document, version, node, cancel_requested FROM task WHERE id = $1 AND completion_status IS NULL"
+CANCELLABLE = f"""
+SELECT document, version, cancel_requested, node IN ({LIVING}) AS is_running
+FROM task WHERE id = $1 AND completion_status IS NULL
+"""
 
 REQUEST_CANCEL = f"""
 WITH asked AS (
@@ -146,22 +152,28 @@ SETTLE = "UPDATE task SET modified = $2, document = $3, version = version + 1, b
 
 # A lease is of the length $1 when it is renewed: a database that started since then took every session with it.
 ORPHANS = f"""
-SELECT id, epoch, attempts, max_attempts, cancel_requested,
+SELECT id, node, company, epoch, attempts, max_attempts, cancel_requested,
        lease_until >= now() AS is_worker_dead,
        pg_postmaster_start_time() > lease_until - $1::interval AS is_database_restarted
-FROM task
-WHERE completion_status IS NULL AND execution = 'worker' AND node IS NOT NULL
-  AND (lease_until < now() OR node NOT IN ({LIVING}))
+FROM (
+    SELECT id, node, count(*) OVER (PARTITION BY node) AS company,
+           epoch, attempts, max_attempts, cancel_requested, lease_until, created
+    FROM task
+    WHERE completion_status IS NULL AND node IS NOT NULL AND execution = 'worker' AND ($2::integer IS NULL OR node = $2)
+) AS held
+WHERE lease_until < now() OR node NOT IN ({LIVING})
 ORDER BY created
 LIMIT 100
 """
 
-ALIVE = f"SELECT count(*) FROM ({LIVING}) AS living"
+DOCUMENT = "SELECT document FROM task WHERE id = $1"
 
+# In the order of the index of pending tasks; one that is gone meanwhile begins the round anew.
 WAITING = """
 SELECT id, epoch, cancel_requested, priority FROM task
 WHERE completion_status IS NULL AND execution = 'worker' AND node IS NULL
-  AND (NOT waits OR cancel_requested) AND modified < now() - $1::interval AND id > $2
-ORDER BY id
+  AND (NOT waits OR cancel_requested) AND modified < now() - $1::interval
+  AND (created, id) > (coalesce((SELECT created FROM task WHERE id = $2), '-infinity'), $2)
+ORDER BY created, id
 LIMIT 500
 """

@@ -16,33 +16,50 @@ from windlass.server.store.leases import Waiting, waiting_of
 
 _LOCKS = 0x5455524E  # The class of the advisory locks on lines.
 
-_FREE = """
-SELECT source_id, definition FROM (
-    SELECT DISTINCT source_id, definition FROM task
-    WHERE completion_status IS NULL AND waits AND concurrency IS NULL
-) AS line
+_FOR_SOURCE = "completion_status IS NULL AND waits AND concurrency IS NULL"
+_FOR_PLACE = "completion_status IS NULL AND waits AND concurrency IS NOT NULL"
+_LOOKED_AT = 1_000  # What waits for places is looked at no further than there can be places.
+
+# The lines are read off the indexes one by one, however many wait in each.
+_FREE = f"""
+WITH RECURSIVE for_source AS (
+    (SELECT source_id, definition FROM task WHERE {_FOR_SOURCE} ORDER BY source_id, definition LIMIT 1)
+    UNION ALL
+    SELECT next.* FROM for_source AS line CROSS JOIN LATERAL (
+        SELECT source_id, definition FROM task
+        WHERE {_FOR_SOURCE} AND (source_id, definition) > (line.source_id, line.definition)
+        ORDER BY source_id, definition LIMIT 1
+    ) AS next
+), for_place AS (
+    (SELECT definition FROM task WHERE {_FOR_PLACE} ORDER BY definition LIMIT 1)
+    UNION ALL
+    SELECT next.* FROM for_place AS line CROSS JOIN LATERAL (
+        SELECT definition FROM task WHERE {_FOR_PLACE} AND definition > line.definition ORDER BY definition LIMIT 1
+    ) AS next
+)
+SELECT source_id, definition FROM for_source AS line
 WHERE NOT EXISTS (
     SELECT FROM task WHERE task.source_id = line.source_id AND task.definition = line.definition
     AND completion_status IS NULL AND holds_source
 )
 UNION ALL
-SELECT NULL, definition FROM (
-    SELECT definition, max(concurrency) AS places FROM task
-    WHERE completion_status IS NULL AND waits AND concurrency IS NOT NULL
-    GROUP BY definition
-) AS line
-WHERE places > (
+SELECT NULL, definition FROM for_place AS line
+WHERE (
+    SELECT max(concurrency) FROM (
+        SELECT concurrency FROM task WHERE task.definition = line.definition AND {_FOR_PLACE}
+        ORDER BY priority DESC, id LIMIT {_LOOKED_AT}
+    ) AS first
+) > (
     SELECT count(*) FROM task WHERE task.definition = line.definition
     AND completion_status IS NULL AND concurrency IS NOT NULL AND NOT waits
 )
 """
 _LOCK = "SELECT pg_advisory_xact_lock($1, hashtext($2))"
-# What waits for places is looked at no further than there can be places.
-_ADMIT_TO_PLACE = """
+_ADMIT_TO_PLACE = f"""
 WITH line AS (
     SELECT id, row_number() OVER (ORDER BY priority DESC, id) AS nth FROM task
-    WHERE definition = $1 AND completion_status IS NULL AND waits AND concurrency IS NOT NULL
-    ORDER BY priority DESC, id LIMIT 1000
+    WHERE definition = $1 AND {_FOR_PLACE}
+    ORDER BY priority DESC, id LIMIT {_LOOKED_AT}
 )
 UPDATE task SET waits = false FROM line
 WHERE task.id = line.id AND completion_status IS NULL AND waits AND concurrency >= nth + (
@@ -51,11 +68,11 @@ WHERE task.id = line.id AND completion_status IS NULL AND waits AND concurrency 
 )
 RETURNING task.id, epoch, cancel_requested, priority
 """
-_ADMIT_TO_SOURCE = """
+_ADMIT_TO_SOURCE = f"""
 UPDATE task SET waits = false, holds_source = true
 WHERE completion_status IS NULL AND waits AND id = (
     SELECT id FROM task
-    WHERE source_id = $2 AND definition = $1 AND completion_status IS NULL AND waits AND concurrency IS NULL
+    WHERE source_id = $2 AND definition = $1 AND {_FOR_SOURCE}
     ORDER BY priority DESC, id LIMIT 1
 ) AND NOT EXISTS (
     SELECT FROM task WHERE source_id = $2 AND definition = $1 AND completion_status IS NULL AND holds_source

@@ -7,11 +7,14 @@ from uuid import UUID
 from windlass.server.store.database import Connection, translated
 
 PART_BYTES = 1 << 20
+# A client may take its time: the server has its own limits for how slow a body may come.
+_WAIT_FOR_CLIENT = "SET LOCAL idle_in_transaction_session_timeout = '1h'"
 
 
 async def insert(connection: Connection, task_id: str, parts: AsyncIterator[bytes]) -> None:
     """Keep a file for the task, in the caller's transaction. parts: of at most PART_BYTES each."""
     part_no = 0
+    await connection.execute(_WAIT_FOR_CLIENT)
     async for part in parts:
         await connection.execute("INSERT INTO upload VALUES ($1, $2, $3)", UUID(task_id), part_no, part)
         part_no += 1
