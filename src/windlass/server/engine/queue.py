@@ -2,34 +2,29 @@
 
 An entry is a task's id and the epoch at which it may be started. Submitting the same entry twice is
 harmless, and so is an entry that has become stale: whoever takes it finds that the task moved on.
+The library is imported when it is first used: that takes longer than most commands, which queue nothing.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import version
-
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
-from pgqueuer.adapters.persistence.qb import (
-    QueryBuilderEnvironment,
-    QueryQueueBuilder,
-    QuerySchedulerBuilder,
-)
-from pgqueuer.adapters.persistence.queries import Queries
-from pgqueuer.core.qm import QueueManager
-from pgqueuer.domain.errors import RetryRequested
-from pgqueuer.domain.models import Job
-from pgqueuer.domain.settings import DBSettings
-from pgqueuer.domain.types import Channel
+from typing import TYPE_CHECKING
 
 from windlass.server.errors import DatabaseUnavailable
 from windlass.server.model.task import Priority
 from windlass.server.store.database import Connection, Database, connect, translated
 from windlass.server.store.leases import LEASE
 
+if TYPE_CHECKING:
+    from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+    from pgqueuer.adapters.persistence.queries import Queries
+    from pgqueuer.domain.settings import DBSettings
+
 _ENTRYPOINT = "task"
+_SCHEMA = "queue"
 _MADE_BY = f"PgQueuer {version('pgqueuer')}"
-_SETTINGS = DBSettings(db_schema="queue", channel=Channel("windlass_queue"))
 _STATEMENT_TIMEOUT_S = 30.0
 _AGAIN = timedelta(seconds=1)  # Until an entry is taken again that could not be looked at.
 _DUE = """
@@ -43,7 +38,7 @@ async def is_installed(url: str) -> bool:
     connection = await connect(url, name="windlass")
     try:
         found: str | None = await connection.fetchval(
-            "SELECT obj_description(oid) FROM pg_namespace WHERE nspname = $1", _SETTINGS.db_schema
+            "SELECT obj_description(oid) FROM pg_namespace WHERE nspname = $1", _SCHEMA
         )
         return found == _MADE_BY
     finally:
@@ -64,7 +59,7 @@ async def install(url: str) -> None:
                 await queries.upgrade()
             else:
                 await queries.install()
-        await connection.execute(f"COMMENT ON SCHEMA {_SETTINGS.db_schema} IS '{_MADE_BY}'")
+        await connection.execute(f"COMMENT ON SCHEMA {_SCHEMA} IS '{_MADE_BY}'")
     finally:
         await connection.close()
 
@@ -102,24 +97,6 @@ async def clear_log(connection: Connection) -> None:
     await queries.clear_statistics_log(_ENTRYPOINT)
 
 
-class _Driver(AsyncpgDriver):
-    """The library's way to the database. failed: set where it cannot ask for entries.
-
-    The library would say so only when all that runs has ended.
-    """
-
-    def __init__(self, connection: Connection, failed: asyncio.Event) -> None:
-        super().__init__(connection)
-        self._failed = failed
-
-    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
-        try:
-            return await super().fetch(query, *args)
-        except Exception:
-            self._failed.set()
-            raise
-
-
 async def consume(url: str, handle: Callable[[str], Awaitable[None]], *, slots: int, stop: asyncio.Event) -> None:
     """Call `handle` with the id of each waiting task, `slots` at once (2 at least), until `stop` is set.
 
@@ -127,9 +104,13 @@ async def consume(url: str, handle: Callable[[str], Awaitable[None]], *, slots: 
     Returns when every call has returned. Sets `stop` itself where the connection is lost, and raises
     DatabaseUnavailable in the end.
     """
+    from pgqueuer.core.qm import QueueManager
+    from pgqueuer.domain.errors import RetryRequested
+    from pgqueuer.domain.models import Job
+
     with translated():
         connection = await connect(url, name="windlass worker: queue", timeout_s=_STATEMENT_TIMEOUT_S)
-        manager = QueueManager(_queries_of(_Driver(connection, stop)), _SETTINGS.channel)
+        manager = QueueManager(_queries_of(_watched_driver(connection, stop)), _settings().channel)
         lost = asyncio.Event()
 
         def on_termination(_: object) -> None:
@@ -170,14 +151,45 @@ async def consume(url: str, handle: Callable[[str], Awaitable[None]], *, slots: 
             raise DatabaseUnavailable("The queue's connection to the database was lost.")
 
 
-def _queries(connection: Connection) -> Queries:
+def _watched_driver(connection: Connection, failed: asyncio.Event) -> "AsyncpgDriver":
+    """The library's way to the database. failed: set where it cannot ask for entries.
+
+    The library would say so only when all that runs has ended.
+    """
+    from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+
+    class Driver(AsyncpgDriver):
+        async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+            try:
+                return await super().fetch(query, *args)
+            except Exception:
+                failed.set()
+                raise
+
+    return Driver(connection)
+
+
+def _queries(connection: Connection) -> "Queries":
+    from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+
     return _queries_of(AsyncpgDriver(connection))
 
 
-def _queries_of(driver: AsyncpgDriver) -> Queries:
+def _queries_of(driver: "AsyncpgDriver") -> "Queries":
+    from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+    from pgqueuer.adapters.persistence.queries import Queries
+
     return Queries(
         driver,
-        qbe=QueryBuilderEnvironment(_SETTINGS),
-        qbq=QueryQueueBuilder(_SETTINGS),
-        qbs=QuerySchedulerBuilder(_SETTINGS),
+        qbe=QueryBuilderEnvironment(_settings()),
+        qbq=QueryQueueBuilder(_settings()),
+        qbs=QuerySchedulerBuilder(_settings()),
     )
+
+
+@cache
+def _settings() -> "DBSettings":
+    from pgqueuer.domain.settings import DBSettings
+    from pgqueuer.domain.types import Channel
+
+    return DBSettings(db_schema=_SCHEMA, channel=Channel("windlass_queue"))
