@@ -10,7 +10,8 @@ from windlass.server.errors import ConfigurationError
     ("connector", "given_settings", "message"),
     [
         ("oracle", {}, "no connector 'oracle'.*delimited, unix"),
-        ("unix", {"path": "/"}, "unix has no setting 'path'; it takes none"),
+        ("unix", {"path": "/"}, "unix has no setting 'path'; it takes busy"),
+        ("unix", {"busy": "queue"}, "The setting busy is 'queue'; it must be reject or wait"),
         ("delimited", {"id_column": "id", "sep": ";"}, "no setting 'sep'; it takes id_column, .*delimiter"),
         ("delimited", {}, "needs the setting id_column"),
         ("delimited", {"id_column": " "}, "needs the setting id_column"),

@@ -101,14 +101,37 @@ async def test_what_ran_beside_others_as_its_worker_died_loses_no_attempt_at_fir
 
 
 @pytest.mark.usefixtures("swift", "settled_database")
-async def test_five_sweepers_see_each_task_in_all_its_company(application, monkeypatch):
-    settle = Sweeper._settle
+async def test_what_a_lost_worker_leaves_is_dealt_with_by_one_sweeper(application, monkeypatch):
+    tasks = [await insert(application, task_of(), max_attempts=2) for _ in range(2)]
+    life = await SignOfLife.show(application.database.url)
+    for task in tasks:
+        await application.lease_store.start(task.id, life.node)
+    orphans, looks = application.lease_store.orphans, []
 
-    async def settle_slowly(sweeper, orphan):
-        await asyncio.sleep(0.03)
-        return await settle(sweeper, orphan)
+    async def look(*node):
+        looks.append(node)
+        return await orphans(*node)
 
-    monkeypatch.setattr(Sweeper, "_settle", settle_slowly)
+    monkeypatch.setattr(application.lease_store, "orphans", look)
+
+    async def are_handed_back():
+        return [(await row_of(application, task))["node"] for task in tasks] == [None, None]
+
+    async with application.database.transaction() as other_sweeper:
+        await other_sweeper.execute("SELECT pg_advisory_xact_lock($1, $2)", sweeper._ESTATES, life.node)
+        life.end()
+        await until(orphans)
+        async with sweeping(application):
+            await until(lambda: len(looks) > 5)
+            assert not any(looks)
+            assert not await are_handed_back()
+            await other_sweeper.execute("ROLLBACK")
+            await other_sweeper.execute("BEGIN")
+            await until(are_handed_back)
+
+
+@pytest.mark.usefixtures("swift", "settled_database")
+async def test_five_sweepers_see_each_task_in_all_its_company(application):
     tasks = [await insert(application, task_of(), max_attempts=2) for _ in range(6)]
 
     async with AsyncExitStack() as sweepers:

@@ -100,6 +100,33 @@ async def test_a_task_whose_worker_is_gone_says_so_at_once(application, clear, t
     assert await texts(task) == [f"Cleared by Ada. Worker {life.node}, which had it, was gone already."]
 
 
+async def test_a_worker_does_not_say_that_it_has_stopped_before_it_has(application, clear, texts, monkeypatch):
+    monkeypatch.setattr(stopping, "STOPS_INTERVAL_S", 0.02)
+    life = await SignOfLife.show(application.database.url)
+    task = await insert(application, task_of())
+    await application.lease_store.start(task.id, life.node)
+    await clear(task)
+    looks = []
+
+    def is_busy_with(task_id):
+        looks.append(len(looks))
+        return len(looks) < 5
+
+    told = asyncio.create_task(stopping.tell_of_stops(application.stop_store, life.node, is_busy_with))
+    await until(lambda: len(looks) == 4)
+    before = await texts(task)
+
+    async def is_told():
+        return len(await texts(task)) == 2
+
+    await until(is_told)
+    told.cancel()
+    await asyncio.gather(told, return_exceptions=True)
+    life.end()
+    assert len(before) == 1
+    assert looks == [0, 1, 2, 3, 4]
+
+
 async def test_a_worker_that_dies_before_it_has_stopped_is_spoken_for_by_another(application, work, clear, texts):
     life = await SignOfLife.show(application.database.url)
     task = await insert(application, task_of())

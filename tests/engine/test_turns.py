@@ -114,6 +114,22 @@ async def test_the_other_aggregation_of_the_source_does_not_wait(application, ag
     assert await admitted(application) == {accounts, entitlements}
 
 
+async def test_each_line_in_which_a_turn_has_come_is_found(application, aggregate, limited):
+    firsts = [await aggregate(each) for each in (ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION)]
+    nexts = [await aggregate(each) for each in (ACCOUNT_AGGREGATION, ENTITLEMENT_AGGREGATION)]
+    firsts += [await limited(1), await limited(1, jobs.succeed)]
+    nexts += [await limited(1), await limited(1, jobs.succeed)]
+    before = await lines.free(application.database)
+
+    for first in firsts:
+        await end(application, first)
+    found = await lines.free(application.database)
+    await look(application)
+
+    assert (before, len(found)) == ([], 4)
+    assert await admitted(application) == set(nexts)
+
+
 async def test_the_most_urgent_of_those_who_wait_is_next_then_the_oldest(application, aggregate):
     first, old, new = [await aggregate() for _ in range(3)]
     urgent = await aggregate(priority=Priority.HIGH)

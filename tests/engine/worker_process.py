@@ -1,7 +1,7 @@
 """A worker in a process of its own that runs the jobs of jobs.py, with leases of LEASE_S seconds, or as many as given.
 
-Everything else is as in `windlass worker`: python -m tests.engine.worker_process [SECONDS], with the environment's
-settings.
+It waits no longer for what the queue's connection is asked. Everything else is as in `windlass worker`:
+python -m tests.engine.worker_process [SECONDS], with the environment's settings.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from tests.engine import jobs
 
 from windlass.server import app
 from windlass.server.config import Settings
-from windlass.server.engine import worker
+from windlass.server.engine import queue, worker
 from windlass.server.store import leases
 
 LEASE_S = 1.5
@@ -40,4 +40,5 @@ async def main():
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     leases.LEASE = worker.LEASE = timedelta(seconds=float(sys.argv[1]) if sys.argv[1:] else LEASE_S)
+    queue._STATEMENT_TIMEOUT_S = leases.LEASE.total_seconds()
     asyncio.run(main())

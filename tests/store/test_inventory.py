@@ -174,7 +174,9 @@ async def test_a_fenced_reading_changes_nothing_at_all(aggregation, how):
     if how == "it ended":
         await application.task_store.change(task.id, lambda task: ended(task, now(), CompletionStatus.TERMINATED))
     else:
-        await application.database.write("UPDATE task SET lease_until = now() - interval '1 ms'")
+        epoch = (await row_of(application, task))["epoch"]
+        async with application.database.transaction() as connection:
+            await application.lease_store.hand_back(connection, task.id, epoch, is_counted=True)
         await application.lease_store.start(task.id, node=8)
     before = await aggregation.rows(), await row_of(application, task)
 

@@ -198,6 +198,22 @@ async def test_a_dead_workers_task_is_found_at_once_though_its_lease_runs(applic
     assert (orphan.epoch, orphan.attempts, orphan.max_attempts) == (lease.epoch, 1, 3)
 
 
+async def test_a_dead_worker_is_told_from_a_silent_one_also_when_nobody_looked_in_time(application, alive):
+    task = await insert(application, task_of())
+    dying = await alive()
+    await application.lease_store.start(task.id, dying.node)
+    await expire(application, task)
+
+    before = (await orphans(application))[task.id]
+    dying.end()
+
+    async def is_dead():
+        return (await orphans(application))[task.id].is_worker_dead
+
+    assert not before.is_worker_dead
+    await until(is_dead)
+
+
 async def test_a_living_worker_whose_lease_ran_out_loses_its_task(application, alive):
     task = await insert(application, task_of())
     await application.lease_store.start(task.id, (await alive()).node)

@@ -46,9 +46,15 @@ class SignOfLife:
 
         A network may forget a connection on which nothing is said, and then only one end knows that it is gone.
         """
-        with translated():
-            if not await self._connection.fetchval(IS_ALIVE, self.node):
-                raise DatabaseUnavailable("The database does not see this node's sign of life any more.")
+        try:
+            with translated():
+                is_seen = await self._connection.fetchval(IS_ALIVE, self.node)
+        except DatabaseUnavailable as error:
+            if isinstance(error.__cause__, TimeoutError):
+                raise DatabaseUnavailable("The database has not answered for as long as a lease.") from error
+            raise
+        if not is_seen:
+            raise DatabaseUnavailable("The database does not see this node's sign of life any more.")
 
     def end(self) -> None:
         """Give the lock back: the database sees the connection end."""

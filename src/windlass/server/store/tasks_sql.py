@@ -153,7 +153,7 @@ SETTLE = "UPDATE task SET modified = $2, document = $3, version = version + 1, b
 # A lease is of the length $1 when it is renewed: a database that started since then took every session with it.
 ORPHANS = f"""
 SELECT id, node, company, epoch, attempts, max_attempts, cancel_requested,
-       lease_until >= now() AS is_worker_dead,
+       node NOT IN ({LIVING}) AS is_worker_dead,
        pg_postmaster_start_time() > lease_until - $1::interval AS is_database_restarted
 FROM (
     SELECT id, node, count(*) OVER (PARTITION BY node) AS company,
