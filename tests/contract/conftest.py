@@ -42,6 +42,7 @@ from windlass.server.model.task import (
 from windlass.server.service.keyring import Keyring
 from windlass.server.service.tokens import Tokens
 from windlass.server.store import uploads
+from windlass.server.store.life import LIVING
 from windlass.server.store.revocations import RevocationStore
 
 # What tasks may call; without a worker nothing is called.
@@ -154,6 +155,11 @@ class Installation:
         """All that the database keeps of a task."""
         (row,) = self.fetch("SELECT * FROM task WHERE id = $1::text::uuid", task_id)
         return row
+
+    def put_in_hand(self, task_id: str) -> None:
+        """Have a task be in the hands of a node that is alive: the server's, which does nothing about it."""
+        alive = f"SELECT max(number) FROM ({LIVING}) AS living(number)"
+        self.execute(f"UPDATE task SET node = ({alive}) WHERE id = '{task_id}'")
 
     def queued(self, task_id: str) -> list[int]:
         """The priorities of a task's entries in the queue."""

@@ -159,7 +159,7 @@ def test_cancelling_what_waits_is_noted_as_a_wish_and_an_end(call, admin, trail)
 
 def test_cancelling_what_runs_is_noted_once(installation, admin, trail):
     task = installation.add_task(launched=now())
-    installation.execute(f"UPDATE task SET node = 7 WHERE id = '{task.id}'")
+    installation.put_in_hand(task.id)
 
     for _ in range(2):
         status_of(admin.post(f"/task-execution/cancel/{task.id}"))

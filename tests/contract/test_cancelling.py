@@ -40,7 +40,7 @@ def test_what_has_begun_is_not_said_to_have_been_cancelled_before(installation, 
 
 def test_cancelling_what_runs_answers_it_as_it_is_and_asks_it_to_stop(call, cancel, installation):
     task_id = status_of(call())["id"]
-    installation.execute(f"UPDATE task SET node = 7 WHERE id = '{task_id}'")
+    installation.put_in_hand(task_id)
 
     for _ in range(2):
         status = status_of(cancel(task_id))
