@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 
 from windlass.server.engine.attempts import Attempts
+from windlass.server.model.call import CALL_ARGUMENT
 from windlass.server.model.company import is_suspected
 from windlass.server.model.definition import TaskDefinition
 from windlass.server.model.task import Message, MessageType, Task, now
@@ -11,7 +12,6 @@ from windlass.server.store.leases import Declined
 
 log = logging.getLogger(__name__)
 
-CALL = "call"
 SILENT_S = 15.0  # Before a task says that it waits for a worker which has its code.
 _LEFT_AT_LEAST_S, _LEFT_AT_MOST_S = 0.5, 30.0
 _APART_S = 5.0
@@ -60,4 +60,4 @@ class Declining:
 
     def _has_code(self, task: Task, arguments: Mapping[str, object]) -> bool:
         """The code is its definition's own, or that which makes the call it asks for."""
-        return CALL in arguments or task.definition.unique_name in self._definitions
+        return CALL_ARGUMENT in arguments or task.definition.unique_name in self._definitions
