@@ -13,6 +13,7 @@ from windlass.server.errors import NotFound
 from windlass.server.model.schedule import Fate, Missed, Overlap
 from windlass.server.model.task import CompletionStatus, TaskType, ended, now
 from windlass.server.service.scheduler import GRACE, Scheduler
+from windlass.server.store.life import SignOfLife
 
 # Launching
 
@@ -250,17 +251,25 @@ async def test_the_older_task_is_cancelled_and_the_new_one_starts(plan):
     assert await nightly.fates() == [Fate.LAUNCHED, Fate.LAUNCHED]
 
 
-async def a_running_one(application, plan, **how):
-    """A schedule whose aggregation a worker has taken up, and that worker's lease."""
+@pytest.fixture
+async def node(application):
+    """The number of a worker that is alive."""
+    life = await SignOfLife.show(application.database.url)
+    yield life.node
+    life.end()
+
+
+async def a_running_one(application, plan, node, **how):
+    """A schedule whose aggregation the worker has taken up, and the lease."""
     await application.sources.create("laptop", "unix", {})
     nightly = await plan(definition="Cloud Account Aggregation", source="laptop", **how)
     await nightly.fire(ago_s=9)
     (task,) = await nightly.tasks()
-    return nightly, task, await application.lease_store.start(task.id, 1)
+    return nightly, task, await application.lease_store.start(task.id, node)
 
 
-async def test_a_running_task_is_asked_to_stop_and_the_new_one_starts_when_it_has(application, plan):
-    nightly, older, lease = await a_running_one(application, plan, overlap=Overlap.CANCEL)
+async def test_a_running_task_is_asked_to_stop_and_the_new_one_starts_when_it_has(application, plan, node):
+    nightly, older, lease = await a_running_one(application, plan, node, overlap=Overlap.CANCEL)
     await nightly.fire(ago_s=5)
     assert await nightly.fates() == [Fate.LAUNCHED, Fate.WAITING]
     assert (await application.lease_store.watch([older.id]))[older.id].is_cancel_requested
@@ -274,8 +283,8 @@ async def test_a_running_task_is_asked_to_stop_and_the_new_one_starts_when_it_ha
     assert await nightly.fates() == [Fate.LAUNCHED, Fate.LAUNCHED]
 
 
-async def test_a_node_that_died_before_it_cancelled_is_made_up_for(application, plan):
-    nightly, older, _ = await a_running_one(application, plan, overlap=Overlap.CANCEL)
+async def test_a_node_that_died_before_it_cancelled_is_made_up_for(application, plan, node):
+    nightly, older, _ = await a_running_one(application, plan, node, overlap=Overlap.CANCEL)
     await nightly.fire(ago_s=5)
     await application.database.write("UPDATE task SET cancel_requested = false")
 
