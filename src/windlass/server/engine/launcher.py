@@ -27,6 +27,7 @@ from windlass.server.engine.job import perform
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_TO_DIE = "1000"
+_FINISH_S = 2
 
 
 def main(control: int, modules: Sequence[str]) -> None:
@@ -133,7 +134,7 @@ class _Launcher:
             traceback.print_exc()
         finally:
             try:
-                _finish()
+                _finish(code)
             finally:
                 os._exit(code)
 
@@ -157,8 +158,10 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _finish() -> None:
-    """Do what an interpreter does before it ends, but for taking itself apart: that takes 30 ms."""
+def _finish(code: int) -> None:
+    """Do what an interpreter does before it ends, for a while, but for taking itself apart: that takes 30 ms."""
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(code))
+    signal.alarm(_FINISH_S)
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
