@@ -28,6 +28,17 @@ async def die_in_mid_word(job):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+async def die_nameless(job):
+    """Die by a signal that has no name."""
+    os.kill(os.getpid(), signal.SIGRTMIN + 5)
+
+
+async def leave_stranger(job):
+    """Leave a process in a session of its own behind, which ends soon."""
+    subprocess.Popen(["sleep", "0.2"], start_new_session=True)
+    os._exit(0)
+
+
 async def leave_group(job):
     """Go to the group of the launcher."""
     os.setpgid(0, os.getppid())

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import signal
+import sys
 
 import psutil
 import pytest
@@ -61,6 +63,26 @@ async def test_a_job_that_stands_still_in_mid_word_holds_nobody_up(start):
 
 async def test_a_job_that_dies_in_mid_word_counts_as_killed(start):
     assert await heard(start(odd_jobs.die_in_mid_word)) == KILLED
+
+
+async def test_a_job_may_die_by_a_signal_without_a_name(start):
+    assert await heard(start(odd_jobs.die_nameless)) == (None, f"was killed by signal {signal.SIGRTMIN + 5}")
+
+
+async def test_what_a_job_leaves_behind_in_another_session_is_waited_for_when_it_ends(start):
+    await heard(start(odd_jobs.leave_stranger))
+    (standing,) = launchers()
+
+    assert len(standing.children()) == 1
+    await until(lambda: standing.children() == [])
+
+
+async def test_jobs_run_under_the_options_of_the_workers_interpreter(start, monkeypatch):
+    monkeypatch.setattr(sys, "warnoptions", ["ignore"])
+
+    await heard(start(jobs.exit_early))
+
+    assert "-Wignore" in launchers()[0].cmdline()
 
 
 async def test_a_job_in_another_group_can_be_killed(start):

@@ -26,6 +26,7 @@ from typing import NoReturn
 from windlass.server.engine.job import perform
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _FIRST_TO_DIE = "1000"
 _FINISH_S = 2
 
@@ -54,6 +55,7 @@ class _Launcher:
 
     def run(self) -> None:
         """Work until the worker is gone and every job has ended."""
+        _control_process(_PR_SET_CHILD_SUBREAPER, 1)  # In a container nobody else may wait for what jobs leave.
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         self._selector.register(self._control, selectors.EVENT_READ, self._take)
@@ -93,23 +95,24 @@ class _Launcher:
         """Kill a job with all that it started."""
         if self._lives.get(pid) is life:
             self._selector.unregister(life)
-            os.kill(pid, signal.SIGKILL)  # It may have gone to another group.
-            _kill_group(pid)
+            _kill(pid)
 
     def _reap(self) -> None:
         """Tell of the jobs that have ended, and end what they left behind."""
         with suppress(BlockingIOError):
             self._woken.recv(4096)
-        for pid, life in list(self._lives.items()):
-            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-                continue
-            _kill_group(pid)  # Its number is its own until it is waited for.
-            _, status = os.waitpid(pid, 0)
-            with suppress(KeyError):
-                self._selector.unregister(life)
-            del self._lives[pid]
-            _tell(life, _how_it_ended(os.waitstatus_to_exitcode(status)))
-            life.close()
+        with suppress(ChildProcessError):  # There are none.
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                pid = ended.si_pid
+                life = self._lives.pop(pid, None)
+                if life is not None:  # Else a job had started it and is gone.
+                    _kill(pid)  # Its number is its own until it is waited for.
+                _, status = os.waitpid(pid, 0)
+                if life is not None:
+                    with suppress(KeyError):
+                        self._selector.unregister(life)
+                    _tell(life, _how_it_ended(os.waitstatus_to_exitcode(status)))
+                    life.close()
 
     def _become(self, pipe: socket.socket, life: socket.socket) -> NoReturn:
         """Be the job: with nothing that is the launcher's, in a group of its own, and not for longer than it."""
@@ -141,10 +144,14 @@ class _Launcher:
 
 def _die_with(launcher: int) -> None:
     """Have the kernel kill this process when its parent is killed; elsewhere than on Linux the lease ends it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _control_process(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != launcher:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _control_process(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value)
 
 
 def _die_first() -> None:
@@ -153,9 +160,11 @@ def _die_first() -> None:
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_DIE)
 
 
-def _kill_group(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+def _kill(pid: int) -> None:
+    """Kill a job, which may have gone to another group, and its group."""
+    for kill in (os.kill, os.killpg):
+        with suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
 
 
 def _finish(code: int) -> None:
@@ -175,4 +184,9 @@ def _tell(life: socket.socket, said: str) -> None:
 
 
 def _how_it_ended(code: int) -> str:
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+    if code >= 0:
+        return f"ended with exit status {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:  # Most real-time signals have no name.
+        return f"was killed by signal {-code}"

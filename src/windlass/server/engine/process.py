@@ -72,7 +72,7 @@ class Launcher:
                 command = _LAUNCH.format(path=sys.path, module=_LAUNCHER, control=control, modules=self._modules)
                 # A session of its own keeps it from the signals of a terminal.
                 self._process = subprocess.Popen(
-                    [sys.executable, "-c", command],
+                    [sys.executable, *subprocess._args_from_interpreter_flags(), "-c", command],  # type: ignore[attr-defined]
                     stdin=subprocess.DEVNULL,
                     pass_fds=[control],
                     start_new_session=True,
