@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import msgspec
 
@@ -38,14 +38,17 @@ class Launcher:
 
     def start(self, spec: JobSpec) -> "JobProcess":
         """Start a job. Raises OSError where the system lacks what that takes."""
-        (pipe, their_pipe), (life, their_life) = socket.socketpair(), socket.socketpair()
-        with their_pipe, their_life:
+        with ExitStack() as opened:
+            (pipe, their_pipe), (life, their_life) = (_pair(opened) for _ in range(2))
             ends = [their_life.fileno(), their_pipe.fileno()]
             try:
                 socket.send_fds(self._running(), [b"+"], ends)
             except ConnectionError:  # It was killed.
                 self.close()
                 socket.send_fds(self._running(), [b"+"], ends)
+            their_pipe.close()
+            their_life.close()
+            opened.pop_all()
         return JobProcess(spec, pipe, life)
 
     def prepare(self) -> None:
@@ -66,8 +69,8 @@ class Launcher:
     def _running(self) -> socket.socket:
         """What is said to the process."""
         if self._control is None:
-            ours, theirs = socket.socketpair()
-            with theirs:
+            with ExitStack() as opened:
+                ours, theirs = _pair(opened)
                 control = theirs.fileno()
                 command = _LAUNCH.format(path=sys.path, module=_LAUNCHER, control=control, modules=self._modules)
                 # A session of its own keeps it from the signals of a terminal.
@@ -77,6 +80,8 @@ class Launcher:
                     pass_fds=[control],
                     start_new_session=True,
                 )
+                theirs.close()
+                opened.pop_all()
             self._control = ours
         return self._control
 
@@ -163,6 +168,12 @@ class JobProcess:
             self.end = "was lost, for the process that starts jobs was killed"
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(int(pid), signal.SIGKILL)
+
+
+def _pair(opened: ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two sockets that are connected, to be closed with the rest of `opened`."""
+    ours, theirs = socket.socketpair()
+    return opened.enter_context(ours), opened.enter_context(theirs)
 
 
 def _received(end: socket.socket) -> bytes | None:
