@@ -160,3 +160,13 @@ async def test_no_room_for_another_process_is_told(start, launcher):
 
     with pytest.raises(OSError, match="Resource temporarily unavailable"):
         await heard(start(jobs.exit_early))
+
+
+async def test_a_job_that_cannot_be_started_leaves_no_file_open(start, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    before = psutil.Process().num_fds()
+
+    with pytest.raises(FileNotFoundError) as failed:
+        start(jobs.exit_early)
+
+    assert psutil.Process().num_fds() == before, failed
