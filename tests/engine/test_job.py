@@ -1,7 +1,7 @@
 """The child's side of a job: what it says to its parent, and what it hears."""
 
 import json
-import multiprocessing
+import socket
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ from windlass.server.logs import LogFormat
 @pytest.fixture
 def ends():
     """Both ends of a pipe: the parent's and the job's."""
-    ours, theirs = multiprocessing.Pipe()
+    ours, theirs = socket.socketpair()
     with ours, theirs:
         yield ours, theirs
 
@@ -34,10 +34,8 @@ def job(ends):
 
 
 def heard(pipe):
-    messages = []
-    while pipe.poll():
-        messages.append(msgspec.json.decode(pipe.recv_bytes()))
-    return [(message["text"], message["percent"]) for message in messages]
+    lines = pipe.recv(4096).splitlines()
+    return [(message["text"], message["percent"]) for message in map(msgspec.json.decode, lines)]
 
 
 def test_the_same_report_again_is_not_sent_again(job, ends):
@@ -49,7 +47,7 @@ def test_the_same_report_again_is_not_sent_again(job, ends):
 
 def test_the_same_report_again_hears_the_wish_to_stop(job, ends):
     job.report("Waiting", 1)
-    ends[0].send_bytes(b"stop")
+    ends[0].shutdown(socket.SHUT_WR)
 
     with pytest.raises(JobCancelled):
         job.report("Waiting", 1)

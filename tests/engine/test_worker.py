@@ -3,13 +3,16 @@
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 from tests.engine import jobs
+from tests.store.examples import until
 
 from windlass.server.engine import sweeper
 from windlass.server.model.task import CompletionStatus, MessageType
+from windlass.server.store import life
 
 
 async def test_a_job_that_succeeds_ends_its_task_with_its_results(work, launch, source):
@@ -238,3 +241,18 @@ async def test_a_task_taken_up_while_the_others_are_looked_at_is_not_given_up(
     for task in (first, second):
         assert (await task.ended()).completion_status is CompletionStatus.SUCCESS
         assert (await task.row())["epoch"] == 2  # Started, and ended.
+
+
+async def test_a_worker_that_cannot_start_processes_shows_no_sign_of_life_until_it_can(
+    work, launch, application, monkeypatch, caplog
+):
+    with monkeypatch.context() as without:
+        without.setattr(sys, "executable", "/nowhere")
+        await work()
+        await until(lambda: len([each for each in caplog.records if "session failed" in each.message]) > 1)
+
+        living = await application.database.fetch(life.LIVING)
+
+    task = await launch(jobs.succeed)
+    assert living == []
+    assert (await task.ended()).completion_status is CompletionStatus.WARNING

@@ -2,8 +2,8 @@
 
 import json
 import logging
-import multiprocessing
 import re
+import socket
 import time
 from datetime import timedelta
 
@@ -186,7 +186,7 @@ async def test_a_checkpoint_is_refused_once_the_task_is_another_workers(runner, 
         arguments={"arguments": arguments},
         checkpoint=None,
     )
-    ours, theirs = multiprocessing.Pipe()
+    ours, theirs = socket.socketpair()
     connection = await asyncpg.connect(database_url)
 
     with ours, theirs, pytest.raises(Fenced):

@@ -1,14 +1,16 @@
 """A job in its own process: what it is told, what it says, and how it ends.
 
-Between it and its worker (process.py) is one pipe: progress and the outcome go up, the wish to stop comes down.
+Between it and its worker (process.py) is one pipe. What the job is to do comes down, and then nothing more: its end is
+the wish to stop. Progress and the outcome go up, each a line.
 """
 
 import asyncio
 import importlib
 import logging
+import pickle
+import socket
 import traceback
 from collections.abc import Mapping
-from multiprocessing.connection import Connection as Pipe
 
 import msgspec
 
@@ -67,7 +69,7 @@ class Job:
     connection: to the database, the job's own.
     """
 
-    def __init__(self, spec: JobSpec, connection: Connection, pipe: Pipe) -> None:
+    def __init__(self, spec: JobSpec, connection: Connection, pipe: socket.socket) -> None:
         self.task_id = spec.task_id
         self.epoch = spec.epoch
         self.attempt = spec.attempt
@@ -88,7 +90,13 @@ class Job:
     @property
     def is_asked_to_stop(self) -> bool:
         """The job should end."""
-        return self._pipe.poll()
+        try:
+            self._pipe.recv(1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except ConnectionError:  # The worker is gone.
+            pass
+        return True
 
     def report(self, text: str, percent: int) -> None:
         """Say how far the job is, as often as it likes; raises JobCancelled where it was asked to stop."""
@@ -96,21 +104,26 @@ class Job:
             raise JobCancelled
         progress = Progress(text, percent)
         if progress != self._reported:
-            self._pipe.send_bytes(_encoder.encode(progress))
+            _say(self._pipe, progress)
             self._reported = progress
 
 
-def perform(pipe: Pipe) -> None:
+def perform(pipe: socket.socket) -> None:
     """Be told by the pipe what to do, do it, and say there how it ended."""
-    spec: JobSpec = pipe.recv()
+    with pipe.makefile("rb") as told:
+        spec: JobSpec = pickle.load(told)  # noqa: S301  Its own worker wrote it.
     logs.write(spec.log_format, hide=lambda text: _hidden(text, spec))
     logs.concerns_always(task_id=spec.task_id, node=str(spec.node))
     outcome = asyncio.run(_run(pipe, spec))
     if outcome is not None:
-        pipe.send_bytes(_encoder.encode(Finished(outcome)))
+        _say(pipe, Finished(outcome))
 
 
-async def _run(pipe: Pipe, spec: JobSpec) -> Outcome | None:
+def _say(pipe: socket.socket, what: Progress | Finished) -> None:
+    pipe.sendall(_encoder.encode(what) + b"\n")
+
+
+async def _run(pipe: socket.socket, spec: JobSpec) -> Outcome | None:
     """The job's outcome; None where it has no say any more."""
     try:
         module, _, function = spec.job.partition(":")

@@ -1,32 +1,34 @@
 """The process beside a worker that starts its jobs: it has loaded what they need, and forks one process for each.
 
 It is the jobs' parent, so that it can kill a job's process group before the number of it may be another's. For each
-job it is given two ends: the job's pipe, and one by which it tells the worker the job's number and how the job ended.
-When anything comes back on that, or its other end closes because the worker has died, it kills the group. It ends
-when the worker is gone and the last job with it. Nothing here may open a connection or start a thread: a fork would
-copy them in whatever state they are in.
+job it is given two ends: one by which it tells the worker the job's number and how the job ended, and the job's pipe.
+When the other end of the first closes, because the worker wants the job killed or has died, it kills the group. It ends
+when the worker is gone and the last job with it. Nothing here may open a connection, start a thread or leave work for
+the end: a fork would copy them in whatever state they are in.
 """
 
+import atexit
 import ctypes
 import gc
 import importlib
-import logging
 import os
 import selectors
 import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import NoReturn
 
 from windlass.server.engine.job import perform
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _FIRST_TO_DIE = "1000"
+_FINISH_S = 2
 
 
 def main(control: int, modules: Sequence[str]) -> None:
@@ -45,7 +47,7 @@ class _Launcher:
         self._pid = os.getpid()
         self._control = control
         self._has_worker = True
-        self._lives: dict[int, Pipe] = {}  # By the number of the job.
+        self._lives: dict[int, socket.socket] = {}  # By the number of the job.
         self._woken, self._wake = socket.socketpair()
         self._woken.setblocking(False)
         self._wake.setblocking(False)
@@ -53,6 +55,7 @@ class _Launcher:
 
     def run(self) -> None:
         """Work until the worker is gone and every job has ended."""
+        _control_process(_PR_SET_CHILD_SUBREAPER, 1)  # In a container nobody else may wait for what jobs leave.
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         self._selector.register(self._control, selectors.EVENT_READ, self._take)
@@ -68,13 +71,16 @@ class _Launcher:
             self._has_worker = False
             self._selector.unregister(self._control)
             return
-        pipe: Pipe = Pipe(ends[0])
-        life: Pipe = Pipe(ends[1])
+        if len(ends) < 2:  # There were too many files open; the worker sees that nothing comes of it.
+            for end in ends:
+                os.close(end)
+            return
+        life, pipe = (socket.socket(fileno=end) for end in ends)
         with pipe:
             try:
                 pid = os.fork()
             except OSError as error:
-                _tell(life, f"could not be started: {error}")
+                _tell(life, f"\n{error}")
                 life.close()
                 return
             if pid == 0:
@@ -83,30 +89,32 @@ class _Launcher:
             os.setpgid(pid, pid)
         self._lives[pid] = life
         self._selector.register(life, selectors.EVENT_READ, lambda: self._end(pid, life))
-        _tell(life, pid)
+        _tell(life, f"{pid}\n")
 
-    def _end(self, pid: int, life: Pipe) -> None:
+    def _end(self, pid: int, life: socket.socket) -> None:
         """Kill a job with all that it started."""
         if self._lives.get(pid) is life:
             self._selector.unregister(life)
-            _kill_group(pid)
+            _kill(pid)
 
     def _reap(self) -> None:
         """Tell of the jobs that have ended, and end what they left behind."""
         with suppress(BlockingIOError):
             self._woken.recv(4096)
-        for pid, life in list(self._lives.items()):
-            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-                continue
-            _kill_group(pid)  # Its number is its own until it is waited for.
-            _, status = os.waitpid(pid, 0)
-            with suppress(KeyError):
-                self._selector.unregister(life)
-            del self._lives[pid]
-            _tell(life, _how_it_ended(os.waitstatus_to_exitcode(status)))
-            life.close()
+        with suppress(ChildProcessError):  # There are none.
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                pid = ended.si_pid
+                life = self._lives.pop(pid, None)
+                if life is not None:  # Else a job had started it and is gone.
+                    _kill(pid)  # Its number is its own until it is waited for.
+                _, status = os.waitpid(pid, 0)
+                if life is not None:
+                    with suppress(KeyError):
+                        self._selector.unregister(life)
+                    _tell(life, _how_it_ended(os.waitstatus_to_exitcode(status)))
+                    life.close()
 
-    def _become(self, pipe: Pipe, life: Pipe) -> NoReturn:
+    def _become(self, pipe: socket.socket, life: socket.socket) -> NoReturn:
         """Be the job: with nothing that is the launcher's, in a group of its own, and not for longer than it."""
         code = 1
         try:
@@ -114,10 +122,10 @@ class _Launcher:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
-            for each in (self._control, self._woken, self._wake):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for each in (self._control, self._woken, self._wake, life, *self._lives.values()):
                 each.close()
-            for other in (life, *self._lives.values()):
-                other.close()
+            pipe.set_inheritable(False)  # As it came, it would be open in all that the job starts.
             _die_with(self._pid)
             _die_first()
             os.dup2(2, 1)  # Whatever a job prints belongs into the log; the worker's own output is others' to read.
@@ -128,19 +136,22 @@ class _Launcher:
         except BaseException:
             traceback.print_exc()
         finally:
-            logging.shutdown()
-            for stream in (sys.stdout, sys.stderr):
-                with suppress(OSError, ValueError):
-                    stream.flush()
-            os._exit(code)
+            try:
+                _finish(code)
+            finally:
+                os._exit(code)
 
 
 def _die_with(launcher: int) -> None:
     """Have the kernel kill this process when its parent is killed; elsewhere than on Linux the lease ends it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _control_process(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != launcher:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _control_process(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value)
 
 
 def _die_first() -> None:
@@ -149,15 +160,33 @@ def _die_first() -> None:
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_DIE)
 
 
-def _kill_group(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+def _kill(pid: int) -> None:
+    """Kill a job, which may have gone to another group, and its group."""
+    for kill in (os.kill, os.killpg):
+        with suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
 
 
-def _tell(life: Pipe, said: int | str) -> None:
+def _finish(code: int) -> None:
+    """Do what an interpreter does before it ends, for a while, but for taking itself apart: that takes 30 ms."""
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(code))
+    signal.alarm(_FINISH_S)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+
+
+def _tell(life: socket.socket, said: str) -> None:
     with suppress(OSError):  # The worker may be gone.
-        life.send(said)
+        life.sendall(said.encode())
 
 
 def _how_it_ended(code: int) -> str:
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+    if code >= 0:
+        return f"ended with exit status {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:  # Most real-time signals have no name.
+        return f"was killed by signal {-code}"

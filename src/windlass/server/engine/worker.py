@@ -122,12 +122,12 @@ class Worker:
             self._launcher.close()
 
     async def _session(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
+        self._launcher.prepare()  # First, for it may fail.
         life = await SignOfLife.show(self._database.url)
         self._node = life.node
         logs.concerns(node=str(life.node))
         presence = Presence(self._database, life, self._kind, self._slots)
         act_as(Actor(type=ActorType.WORKER, id=str(self._node), name="windlass worker", address=MACHINE))
-        self._launcher.prepare()
         self._is_open = True
         self._leases.instruments.slots.set(self._slots)
         end = asyncio.Event()
