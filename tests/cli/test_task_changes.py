@@ -1,7 +1,7 @@
 """`windlass task get`, `update`, `clear`, `cancel` and `run`: one task, and many at once."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -206,3 +206,29 @@ def test_what_a_known_definition_lacks_is_refused_in_the_words_of_the_server(tas
 
     assert refused.returncode == 4
     assert "nonsense" in refused.stderr
+
+
+def test_a_task_is_put_off_until_a_moment(task, office):
+    source = office.add_source("unix")
+    aggregation = ("run", "Cloud Account Aggregation", "--argument", f"sourceId={source.id}")
+
+    later = json.loads(task(*aggregation, "--start-at", (now() + timedelta(days=2)).isoformat(), TZ="UTC").stdout)
+    waited = json.loads(task(*aggregation, "--start-in", "1s", "--wait").stdout)
+
+    assert datetime.fromisoformat(later["attributes"]["startAt"]) > now() + timedelta(days=1)
+    assert waited["completionStatus"] == "SUCCESS"
+    assert waited["created"] < waited["attributes"]["startAt"] <= waited["launched"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--start-at", "14:00", "--start-in", "1h"), "Give one of --start-at and --start-in."),
+        (("--start-at", "2d"), "'2d' is no moment; write it as 14:00 (the next), tomorrow"),
+        (("--start-in", "soon"), "'soon' is no duration"),
+    ],
+)
+def test_a_start_that_makes_no_sense_is_refused(task, office, options: tuple[str, ...], words: str):
+    refused = task("run", "Cloud Account Aggregation", *options)
+
+    assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from windlass.server.model.task import CompletionStatus, Message, MessageType, Target, TargetType, now
+from windlass.server.model.task import CompletionStatus, Message, MessageType, Target, TargetType, instant, now
 
 HR = Target("0193c1a2a1b07001800000000000abcd", TargetType.APPLICATION, "HR [source]")
 NO_WORKER = Message(MessageType.WARN, "task_waiting", "It has waited. No worker is alive.", ("No worker is alive.",))
@@ -110,6 +110,17 @@ def test_a_task_that_nobody_took_up_is_stuck_after_a_minute(task, office):
     (found,) = task("stuck").objects
 
     assert (found["id"], found["signs"], found["runningForS"]) == (old.id, ["waiting"], None)
+
+
+def test_a_task_whose_start_was_put_off_is_stuck_a_minute_after_that(task, office):
+    old = {"created": now() - 600 * MINUTE}
+    office.add_task(**old, attributes={"startAt": instant(now() + 5 * MINUTE)})
+    late = office.add_task(**old, attributes={"startAt": instant(now() - 5 * MINUTE)})
+
+    (found,) = task("stuck").objects
+
+    assert (found["id"], found["signs"], found["idleS"]) == (late.id, ["waiting"], pytest.approx(300, abs=60))
+    assert task("pending", "--idle-for", "4m").ids == [late.id]
 
 
 def test_the_longest_silent_comes_first_in_every_form(task, running):

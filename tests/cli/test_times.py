@@ -5,7 +5,15 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from windlass.cli.times import full_moment, iso, parse_duration_s, parse_moment, short_duration, short_moment
+from windlass.cli.times import (
+    full_moment,
+    iso,
+    parse_coming_moment,
+    parse_duration_s,
+    parse_moment,
+    short_duration,
+    short_moment,
+)
 
 NOW = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
 
@@ -53,6 +61,27 @@ def test_what_is_no_duration_is_refused(text: str):
 )
 def test_a_moment_is_read_as_local_time_unless_it_says_otherwise(text: str, moment: str):
     assert iso(parse_moment(text, NOW)) == moment
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("14:00", "2026-11-22T13:00:00.000Z"),
+        ("9:15", "2026-11-23T08:15:00.000Z"),
+        ("11:30", "2026-11-23T10:30:00.000Z"),
+        ("Tomorrow", "2026-11-22T23:00:00.000Z"),
+        ("2026-12-01", "2026-11-30T23:00:00.000Z"),
+        ("2026-11-01T14:00+05:00", "2026-11-01T09:00:00.000Z"),
+    ],
+)
+def test_a_moment_to_come_is_the_next_of_its_kind(text: str, moment: str):
+    assert iso(parse_coming_moment(text, NOW)) == moment
+
+
+@pytest.mark.parametrize("text", ["", "soon", "25:00", "2d", "yesterday", "2026-13-01"])
+def test_what_is_no_moment_to_come_is_refused(text: str):
+    with pytest.raises(ValueError, match=r"moment|time of day"):
+        parse_coming_moment(text, NOW)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "25:00", "2026-13-01", "2026-11-01T", "tomorrow", "0000-01-01"])

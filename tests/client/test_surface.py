@@ -82,7 +82,7 @@ OPERATIONS = {
     "run": (
         "(definition: str | None = None, *, definition_id: str | None = None, "
         "arguments: Mapping[str, Any] | None = None, "
-        "execution_type: Literal['REST', 'EVENT', 'MESSAGE'] | None = None, "
+        "execution_type: Literal['REST', 'EVENT', 'MESSAGE'] | None = None, start_at: datetime | None = None, "
         "settings: Mapping[str, Any] | None = None) -> TaskStatus"
     ),
     "update_task_definition": "(definition_id: str, operations: Sequence[Mapping[str, Any]]) -> TaskDefinition",

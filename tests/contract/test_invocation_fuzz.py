@@ -17,11 +17,13 @@ VALUES = st.recursive(
 ARGUMENTS = st.dictionaries(
     st.sampled_from(["sourceId", "identityId", "disableOptimization"]) | st.text(max_size=4), VALUES, max_size=4
 )
+MOMENTS = st.datetimes(timezones=st.timezones()).map(lambda moment: moment.isoformat())
 FIELDS = {
     "taskDefinitionId": VALUES,
     "taskDefinitionName": st.sampled_from(["Sweep", *BUILT_IN]) | VALUES,
     "arguments": ARGUMENTS | VALUES,
     "queryParameters": ARGUMENTS | VALUES,
+    "startAt": MOMENTS | VALUES,
     **dict.fromkeys(
         ("priority", "executionType", "executionService", "executionPath", "restMethod", "messageScope", "payloadType"),
         WORDS | VALUES,

@@ -159,12 +159,15 @@ async def test_what_waits_runs_and_is_reported_from_outside_is_told_apart(settin
     async with serving(settings, None) as (url, _):
         await execute(
             settings.database_url,
-            "INSERT INTO task (id, created, modified, execution, priority, node, lease_until, type, definition, "
-            "launcher, document) SELECT gen_random_uuid(), now() - age, now(), execution, priority, node, "
-            "now() + lease, 'QPOC', 'SWEEP', 'me', '{}' FROM (VALUES "
-            "(interval '1 h', 'worker', 2, NULL, NULL), (interval '0', 'external', 0, NULL, NULL), "
-            "(interval '0', 'worker', 0, 7, interval '1 h'), (interval '0', 'worker', 0, 7, interval '-1 s')) "
-            "AS rows (age, execution, priority, node, lease)",
+            "INSERT INTO task (id, created, modified, execution, priority, node, lease_until, start_after, type, "
+            "definition, launcher, document) SELECT gen_random_uuid(), now() - age, now(), execution, priority, node, "
+            "now() + lease, now() + put_off, 'QPOC', 'SWEEP', 'me', '{}' FROM (VALUES "
+            "(interval '1 h', 'worker', 2, NULL, NULL, NULL), (interval '0', 'external', 0, NULL, NULL, NULL), "
+            "(interval '0', 'worker', 0, 7, interval '1 h', NULL), "
+            "(interval '0', 'worker', 0, 7, interval '-1 s', NULL), "
+            "(interval '2 h', 'worker', 2, NULL, NULL, interval '1 h'), "
+            "(interval '2 h', 'worker', 1, NULL, NULL, interval '-1 m')) "
+            "AS rows (age, execution, priority, node, lease, put_off)",
         )
 
         samples = await asyncio.to_thread(scraped, url)
@@ -172,11 +175,14 @@ async def test_what_waits_runs_and_is_reported_from_outside_is_told_apart(settin
     states = {
         state: number(samples, "windlass_tasks", status=state, definition="SWEEP") for state in ("QUEUED", "RUNNING")
     }
-    assert states == {"QUEUED": 1, "RUNNING": 2}
+    assert states == {"QUEUED": 3, "RUNNING": 2}
     assert number(samples, "windlass_tasks", status="EXTERNAL", definition="SWEEP") == 1
     assert number(samples, "windlass_queue_depth", priority="HIGH") == 1
     assert number(samples, "windlass_queue_depth", priority="LOW") == 0
     assert number(samples, "windlass_queue_oldest_seconds", priority="HIGH") == pytest.approx(3600, abs=60)
+    # One whose start was put off waits from then on.
+    assert number(samples, "windlass_queue_depth", priority="MEDIUM") == 1
+    assert number(samples, "windlass_queue_oldest_seconds", priority="MEDIUM") == pytest.approx(60, abs=55)
     assert number(samples, "windlass_leases", state="held") == 1
     assert number(samples, "windlass_leases", state="expired") == 1
 

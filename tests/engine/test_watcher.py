@@ -238,6 +238,20 @@ async def test_a_task_that_is_not_yet_due_does_not_wait(launch, watcher, applica
     assert await keys(task) == []
 
 
+async def test_a_task_whose_start_was_put_off_waits_from_then_on(watcher, application, source):
+    task = task_of(source_id=source.id, definition=jobs.definition_of(jobs.wait), age=timedelta(days=2))
+    await insert(application, task, waits=True, start_after=task.created + timedelta(days=3))
+    looking = watcher(waiting_s=60)
+
+    await looking.look()
+    before = await application.task_store.get(task.id)
+    await application.database.write("UPDATE task SET start_after = now() - interval '5 minutes'")
+    await looking.look()
+
+    assert "task_waiting" not in before.document
+    assert "The task has waited for 5 min to be taken up." in (await application.task_store.get(task.id)).document
+
+
 async def test_what_programs_outside_report_on_is_left_alone(watcher, application):
     task = await insert(application, task_of(age=timedelta(days=3)), execution=Execution.EXTERNAL)
     before = await application.task_store.get(task.id)

@@ -11,7 +11,7 @@ import click
 
 from windlass.cli.exits import TimedOut
 from windlass.cli.output import FORMATS
-from windlass.cli.times import parse_duration_s, parse_moment, short_duration
+from windlass.cli.times import parse_coming_moment, parse_duration_s, parse_moment, short_duration
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -79,15 +79,22 @@ class Moment(click.ParamType[datetime]):
     """A moment, typed as `2d` (that long ago), `14:00`, `2026-11-01` or an ISO date and time."""
 
     name = "moment"
+    parse = staticmethod(parse_moment)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """See parse_moment."""
+        """As `parse` reads it."""
         if isinstance(value, datetime):
             return value
         try:
-            return parse_moment(value, datetime.now(UTC))
+            return self.parse(value, datetime.now(UTC))
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
+
+
+class ComingMoment(Moment):
+    """A moment to come, typed as `14:00` (the next), `tomorrow`, `2026-11-01` or an ISO date and time."""
+
+    parse = staticmethod(parse_coming_moment)
 
 
 def is_id(text: str) -> bool:

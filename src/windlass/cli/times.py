@@ -40,12 +40,27 @@ def parse_moment(text: str, now: datetime) -> datetime:
         return now - timedelta(seconds=parse_duration_s(word))
     except ValueError:
         pass
+    return _iso_moment(text, "2d (that long ago), 14:00, 2026-11-01 or 2026-11-01T14:00Z")
+
+
+def parse_coming_moment(text: str, now: datetime) -> datetime:
+    """The moment meant by a clock time (the next 14:00), a day, or an ISO date and time; see parse_moment."""
+    word = text.strip().lower()
+    day = now.astimezone().date()
+    if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", word):
+        clock = _clock(word, text)
+        today = _local(datetime.combine(day, clock))
+        return today if today > now else _local(datetime.combine(day + timedelta(days=1), clock))
+    if word == "tomorrow":
+        return _local(datetime.combine(day + timedelta(days=1), time()))
+    return _iso_moment(text, "14:00 (the next), tomorrow, 2026-11-01 or 2026-11-01T14:00Z")
+
+
+def _iso_moment(text: str, forms: str) -> datetime:
     try:
         return _local(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):
-        raise ValueError(
-            f"{text!r} is no moment; write it as 2d (that long ago), 14:00, 2026-11-01 or 2026-11-01T14:00Z"
-        ) from None
+        raise ValueError(f"{text!r} is no moment; write it as {forms}") from None
 
 
 def _clock(word: str, text: str) -> time:

@@ -1,6 +1,7 @@
 """The operations that start tasks, stop them, and show what can be run, as conversations. Source: wire contract §6."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -56,21 +57,27 @@ def run(
     definition_id: str | None = None,
     arguments: Mapping[str, Any] | None = None,
     execution_type: Literal["REST", "EVENT", "MESSAGE"] | None = None,
+    start_at: datetime | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Conversation[TaskStatus]:
     """Start a task by its definition, by name or by id; the task as it is at first.
 
     arguments: what the definition takes; `sourceId` or `identityId` set the target. execution_type: EVENT or MESSAGE
-    make a task that a program outside reports on. settings: further fields of the request, in the wire's words, such
-    as `executionService`, `executionPath`, `restMethod`, `queryParameters`, `priority`.
+    make a task that a program outside reports on. start_at: the task is there at once, and starts no sooner; servers
+    of Windlass know this. settings: further fields of the request, in the wire's words, such as `executionService`,
+    `executionPath`, `restMethod`, `queryParameters`, `priority`.
     v2026 and v1 have no such operation; v2025 is asked instead. Servers of SailPoint do not publish it.
-    Raises BadRequest naming what makes no sense, NotFound for a definition_id.
+    Raises BadRequest naming what makes no sense, NotFound for a definition_id, ValueError for a start_at without a
+    time zone.
     """
+    if start_at is not None and start_at.tzinfo is None:
+        raise ValueError("start_at has no time zone; give an aware datetime.")
     fields = {
         "taskDefinitionName": definition,
         "taskDefinitionId": definition_id,
         "arguments": arguments,
         "executionType": execution_type,
+        "startAt": None if start_at is None else start_at.astimezone(UTC),
         **(settings or {}),
     }
     request = Request(

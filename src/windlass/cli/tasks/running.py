@@ -1,7 +1,7 @@
 """`windlass task run` and `wait`: a task from its start to its end."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ import click
 
 from windlass.cli.connection import api_options, connect
 from windlass.cli.exits import ExitStatus, Failure
-from windlass.cli.options import Id, is_id, output_options
+from windlass.cli.options import ComingMoment, Duration, Id, is_id, output_options
 from windlass.cli.pairs import parse_pair
 from windlass.cli.tasks.data import write_tasks
 from windlass.cli.tasks.definitions import all_definitions
@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     type=click.Choice(["REST", "EVENT", "MESSAGE"], case_sensitive=False),
     help="How it is carried out; EVENT and MESSAGE make a task that a program of yours reports on.",
 )
+@click.option(
+    "--start-at",
+    type=ComingMoment(),
+    metavar="WHEN",
+    help="Start no sooner, as 22:30, tomorrow or 2026-11-01T06:00; local time unless it says otherwise.",
+)
+@click.option("--start-in", type=Duration(), metavar="TIME", help="Start no sooner than in so long, as 90s or 6h.")
 @click.option("--wait", "waits", is_flag=True, help="Wait for the end; exit status 1 if that is an error.")
 @output_options(on_pipe="json")
 @api_options
@@ -42,6 +49,8 @@ def run(
     definition: str,
     arguments: tuple[str, ...],
     execution_type: Any,
+    start_at: datetime | None,
+    start_in: float | None,
     waits: bool,
     output: str,
     api_version: str,
@@ -55,7 +64,12 @@ def run(
       windlass task run "Cloud Account Aggregation" --wait \\
         --argument sourceId=0193c1a2a1b07001800000000000abcd
       windlass task run "Nightly import" --execution-type EVENT --json
+      windlass task run "Ownerless Accounts" --start-at 22:30
     """
+    if start_in is not None:
+        if start_at is not None:
+            raise click.UsageError("Give one of --start-at and --start-in.")
+        start_at = datetime.now(UTC) + timedelta(seconds=start_in)
     by_id = is_id(definition)
     given = dict(parse_pair(argument, "--argument") for argument in arguments)
     with connect(api_version) as client:
@@ -65,6 +79,7 @@ def run(
                 definition_id=definition if by_id else None,
                 arguments=given or None,
                 execution_type=execution_type,
+                start_at=start_at,
             )
         except BadRequest as error:
             if (why := _why_unknown(client, definition, by_id=by_id)) is None:

@@ -4,8 +4,9 @@ Owns the names and forms of TaskDefinitionSummary and TaskInvocation. Source: wi
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -13,7 +14,7 @@ from windlass.server.errors import InvalidRequest, shown
 from windlass.server.language import patch, pointer, strict_json
 from windlass.server.model.call import RestMethod
 from windlass.server.model.definition import ExecutionType
-from windlass.server.model.task import DefinitionSummary, Priority
+from windlass.server.model.task import START_AT, DefinitionSummary, Priority, instant, whole_ms
 from windlass.server.service.invocations import Invocation
 
 
@@ -104,12 +105,18 @@ def invocation_of(body: bytes) -> Invocation:
     values = {name: _FIELDS[name].read(name, value) for name, value in given.items()}
     return Invocation(
         **{_FIELDS[name].ours: value for name, value in values.items() if _FIELDS[name].ours},
-        settings={
-            name: value.name if isinstance(value, Enum) else value
-            for name, value in values.items()
-            if _FIELDS[name].is_setting
-        },
+        settings={name: _setting(value) for name, value in values.items() if _FIELDS[name].is_setting},
     )
+
+
+def _setting(value: Any) -> Any:
+    """What was read, as the task keeps it."""
+    match value:
+        case Enum():
+            return value.name
+        case datetime():
+            return instant(value)
+    return value
 
 
 def _text(name: str, value: object) -> str:
@@ -122,6 +129,18 @@ def _object(name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidRequest("{field} is {given}; it must be an object.", field=name, given=shown(value))
     return value
+
+
+def _moment(name: str, value: object) -> datetime:
+    try:
+        return whole_ms(msgspec.convert(value, Annotated[datetime, msgspec.Meta(tz=True)]).astimezone(UTC))
+    except (msgspec.ValidationError, OverflowError):
+        raise InvalidRequest(
+            "{field} is {given}; it must be a date-time with its distance from UTC, such as 2026-05-17T19:33:16Z or "
+            "2026-05-17T21:33:16+02:00.",
+            field=name,
+            given=shown(value),
+        ) from None
 
 
 def _one_of(words: type[Enum]) -> Callable[[str, object], Enum]:
@@ -152,6 +171,7 @@ _FIELDS = {
     "taskDefinitionName": _Field(_text, "definition_name", is_setting=False),
     "arguments": _Field(_object, "arguments", is_setting=False),
     "priority": _Field(_one_of(Priority), "priority"),
+    START_AT: _Field(_moment, "start_at"),
     "org": _Field(_text),
     "executionType": _Field(_one_of(ExecutionType), "execution_type"),
     "executionService": _Field(_text, "service"),

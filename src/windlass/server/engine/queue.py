@@ -7,14 +7,14 @@ The library is imported when it is first used: that takes longer than most comma
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from windlass.server.errors import DatabaseUnavailable
 from windlass.server.model.task import Priority
-from windlass.server.store.database import Connection, Database, connect, translated
+from windlass.server.store.database import Connection, Database, connect, time_of, translated
 from windlass.server.store.leases import LEASE
 
 if TYPE_CHECKING:
@@ -70,15 +70,24 @@ def entry_of(task_id: str, epoch: int) -> str:
 
 
 async def submit(
-    connection: Connection, task_id: str, *, epoch: int, priority: Priority = Priority.LOW, delay_s: float = 0
+    connection: Connection,
+    task_id: str,
+    *,
+    epoch: int,
+    priority: Priority = Priority.LOW,
+    delay_s: float = 0,
+    start_after: datetime | None = None,
 ) -> None:
-    """Let a worker start the task, `delay_s` after the caller's transaction commits."""
+    """Let a worker start the task once the caller's transaction commits, `delay_s` or until `start_after` later."""
     entry = entry_of(task_id, epoch)
+    delay = timedelta(seconds=delay_s)
+    if start_after is not None:
+        delay = start_after - await time_of(connection)
     await _queries(connection).enqueue(
         _ENTRYPOINT,
         entry.encode(),
         priority,
-        execute_after=timedelta(seconds=delay_s),
+        execute_after=delay,
         dedupe_key=entry,
         on_conflict="skip",
     )

@@ -21,6 +21,8 @@ import msgspec
 LOCALE = "en-US"
 ESTIMATE = "estimatedCompletion"
 """The attribute of a running task that says when it will probably have ended."""
+START_AT = "startAt"
+"""The attribute of a task whose start was put off that says until when."""
 _ID = re.compile(r"[0-9a-f]{32}")
 
 

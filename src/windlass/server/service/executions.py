@@ -31,10 +31,10 @@ from windlass.server.model.task import (
     new_task,
 )
 from windlass.server.service import names
-from windlass.server.service.invocations import Invocation, arguments_of, flag_among, id_among, url_of
+from windlass.server.service.invocations import Invocation, arguments_of, flag_among, id_among, start_after_of, url_of
 from windlass.server.service.launches import Launches, target_of, told
 from windlass.server.store.changes import Changes
-from windlass.server.store.database import Connection, Database
+from windlass.server.store.database import Connection, Database, time_of
 from windlass.server.store.definitions import DefinitionStore
 from windlass.server.store.sources import SourceStore
 from windlass.server.store.tasks import TaskStore
@@ -86,8 +86,12 @@ class Executions:
     async def launch(self, connection: Connection, invocation: Invocation, launcher: str, type_: TaskType) -> Task:
         """As run, in the caller's transaction, who tells of the task when that is committed.
 
-        What is refused is refused before anything is written.
+        What is refused is refused before anything is written. A start that was put off is by the database's time.
         """
+        is_timed = invocation.start_at is not None
+        if is_timed:
+            start_after = start_after_of(invocation, await time_of(connection), self._tasks.retention)
+            invocation = msgspec.structs.replace(invocation, start_at=start_after)
         name = await self._name_of(connection, invocation)
         if name in BUILT_IN:
             return await self._aggregate(connection, BUILT_IN[name], invocation, launcher, type_)
@@ -95,6 +99,13 @@ class Executions:
         if definition is not None and (attempts := attempts_of(definition.executor)) is not None:
             return await self._launch_brought(connection, definition, attempts, invocation, launcher, type_)
         url = url_of(invocation, name, self._services) if invocation.execution_type is ExecutionType.REST else None
+        if url is None and is_timed:
+            raise InvalidRequest(
+                "startAt is given, but as the executionType is {type} a program outside does {name}; "
+                "only what Windlass itself starts can be put off.",
+                type=invocation.execution_type,
+                name=shown(name),
+            )
         target = await self._target(connection, invocation.arguments)
         task = new_task(
             await self._definitions.register(connection, name),
@@ -149,9 +160,10 @@ class Executions:
             priority=invocation.priority,
             concurrency=concurrency,
             waits=concurrency is not None,
+            start_after=invocation.start_at,
         )
         if concurrency is None:
-            await queue.submit(connection, task.id, epoch=0, priority=invocation.priority)
+            await self._submit(connection, task, invocation)
         else:
             await turns.admit(connection, line_of(task, for_source=False))
         return task
@@ -206,6 +218,7 @@ class Executions:
                 rewrite_all=is_of_accounts and flag_among(invocation.arguments, "disableOptimization"),
                 type_=type_,
                 priority=invocation.priority,
+                start_after=invocation.start_at,
             )
         except NotFound:
             raise _no_source(source_id) from None
@@ -242,8 +255,12 @@ class Executions:
             arguments={CALL_ARGUMENT: msgspec.to_builtins(call)},
             max_attempts=attempts_said(task.definition, CALL_ATTEMPTS),
             priority=invocation.priority,
+            start_after=invocation.start_at,
         )
-        await queue.submit(connection, task.id, epoch=0, priority=invocation.priority)
+        await self._submit(connection, task, invocation)
+
+    async def _submit(self, connection: Connection, task: Task, invocation: Invocation) -> None:
+        await queue.submit(connection, task.id, epoch=0, priority=invocation.priority, start_after=invocation.start_at)
 
 
 def _no_source(source_id: str) -> InvalidRequest:

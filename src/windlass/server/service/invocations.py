@@ -4,6 +4,7 @@ Source: wire contract §6.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -12,18 +13,20 @@ import msgspec
 from windlass.server.errors import InvalidRequest, shown
 from windlass.server.model.call import RestMethod, is_below_base
 from windlass.server.model.definition import ExecutionType
-from windlass.server.model.task import Priority
+from windlass.server.model.task import Priority, instant
 from windlass.server.service import names
 from windlass.tasks import Task as OwnTask
 from windlass.tasks import WrongArgument
 
 _URL_CHARACTERS_AT_MOST = 8_000
+_AHEAD_AT_MOST = timedelta(days=366)
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     """The wish to run a task.
 
-    settings: what else was given, as whoever does the work shall read it in the task's attributes.
+    start_at: not before then. settings: what else was given, as whoever does the work shall read it in the task's
+    attributes.
     """
 
     definition_id: str | None = None
@@ -35,6 +38,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     path: str | None = None
     method: RestMethod = RestMethod.POST
     query: Mapping[str, object] = msgspec.field(default_factory=dict)
+    start_at: datetime | None = None
     settings: Mapping[str, object] = msgspec.field(default_factory=dict)
 
 
@@ -71,6 +75,24 @@ def url_of(invocation: Invocation, name: str, services: Mapping[str, str]) -> st
             most=_URL_CHARACTERS_AT_MOST,
         )
     return url
+
+
+def start_after_of(invocation: Invocation, now: datetime, retention: timedelta) -> datetime | None:
+    """Until when the start is put off; None for a task that starts at once, as where that time is past.
+
+    retention: a task would be gone by then that starts later.
+    """
+    start_at = invocation.start_at
+    if start_at is None or start_at <= now:
+        return None
+    most = min(_AHEAD_AT_MOST, retention)
+    if start_at > now + most:
+        raise InvalidRequest(
+            "startAt is {given}; it must be within {most} days from now.",
+            given=shown(instant(start_at)),
+            most=most.days,
+        )
+    return start_at
 
 
 def arguments_of(task: OwnTask[..., Any], given: Mapping[str, object]) -> dict[str, object]:

@@ -5,6 +5,7 @@ Source: wire contract §6.
 
 import logging
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -19,6 +20,7 @@ from windlass.server.model.definition import (
 )
 from windlass.server.model.source import Kind, Source
 from windlass.server.model.task import (
+    START_AT,
     CompletionStatus,
     Execution,
     Message,
@@ -29,6 +31,7 @@ from windlass.server.model.task import (
     Task,
     TaskType,
     ended,
+    instant,
     new_task,
 )
 from windlass.server.store import uploads
@@ -118,14 +121,20 @@ class Launches:
         rewrite_all: bool,
         type_: TaskType,
         priority: Priority,
+        start_after: datetime | None = None,
     ) -> Task:
-        """As load_accounts, of either kind, in the caller's transaction, who tells of the task once it is committed."""
+        """As load_accounts, of either kind, in the caller's transaction, who tells of the task once it is committed.
+
+        start_after: it starts no sooner, does not hold its source until then, and waits for its turn then.
+        """
         arguments, settings = _settings(definition, rewrite_all=rewrite_all)
         source = await self._sources.get(source_id, connection)
         _check_file(source, definition, has_file=file is not None)
         waits = waits_when_busy(source.settings)
         if waits is None:
             waits = self._waits_for_source
+        if start_after is not None:
+            waits, settings = True, {**settings, START_AT: instant(start_after)}
         task = new_task(
             await self._definitions.find(definition.unique_name, connection) or definition.summary,
             type_,
@@ -143,6 +152,7 @@ class Launches:
             max_attempts=attempts_said(task.definition, definition.max_attempts),
             priority=priority,
             waits=waits,
+            start_after=start_after,
         )
         if not is_alone:
             message = Message(MessageType.ERROR, _BUSY, _BUSY)

@@ -28,7 +28,10 @@ _PENDING = f"""
 SELECT CASE WHEN execution = 'external' THEN '{EXTERNAL}' WHEN node IS NULL THEN '{QUEUED}' ELSE '{RUNNING}' END
            AS status,
        definition, source_id, priority, count(*) AS tasks,
-       extract(epoch FROM now() - min(CASE WHEN launched IS NULL THEN created ELSE modified END))::float AS oldest_s,
+       count(*) FILTER (WHERE start_after > now()) AS put_off,
+       extract(epoch FROM now() - min(
+           CASE WHEN launched IS NULL THEN greatest(created, start_after) ELSE modified END
+       ))::float AS oldest_s,
        count(*) FILTER (WHERE lease_until < now()) AS expired
 FROM task
 WHERE {VISIBLE} AND completion_status IS NULL
@@ -54,7 +57,8 @@ class Pending(msgspec.Struct, frozen=True):
     """Tasks that have not ended: counts as above, and how the queue stands.
 
     depth, oldest_s: of those that wait for a worker, by priority; seconds since the one that waits longest was made,
-    or was last touched if it ran before. leases: `held` and `expired` ones.
+    or might start, or was last touched if it ran before. One whose start was put off does not wait until then.
+    leases: `held` and `expired` ones.
     """
 
     by_definition: Counts
@@ -77,7 +81,7 @@ async def count_pending(database: Database, retention: timedelta) -> Pending:
     for row in rows:
         priority = Priority(row["priority"]).name
         if row["status"] == QUEUED:
-            depth[priority] += row["tasks"]
+            depth[priority] += row["tasks"] - row["put_off"]
             oldest_s[priority] = max(oldest_s[priority], row["oldest_s"])
         elif row["status"] == RUNNING:
             leases["held"] += row["tasks"] - row["expired"]

@@ -8,6 +8,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -41,7 +42,7 @@ _UNREACHED = (
     OSError,
 )
 
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
 """The newest revision in migrations/versions: what this release works with."""
 
 _LOOK = "it looks like postgresql://USER:PASSWORD@HOST/DATABASE"
@@ -312,6 +313,12 @@ def _is_whole(connection: Connection) -> bool:
         return not connection.is_closed()
     except asyncpg.InterfaceError:  # It broke, and the pool took it back at once.
         return False
+
+
+async def time_of(connection: Connection) -> datetime:
+    """The database's time at which the caller's transaction began."""
+    at: datetime = await connection.fetchval("SELECT now()")
+    return at
 
 
 async def schema_revision(url: str) -> str | None:

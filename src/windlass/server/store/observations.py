@@ -24,7 +24,7 @@ SELECT id, created, epoch, definition, source_id, document,
        node IS NOT NULL AND lease_until < now() AS is_lost,
        CASE WHEN waits THEN concurrency END AS places,
        extract(epoch FROM now() - launched)::float8 AS elapsed_s,
-       extract(epoch FROM now() - modified)::float8 AS idle_s,
+       extract(epoch FROM now() - greatest(modified, start_after))::float8 AS idle_s,
        (SELECT holder.id FROM task AS holder
         WHERE NOT task.holds_source AND holder.holds_source AND holder.completion_status IS NULL
           AND holder.source_id = task.source_id AND holder.definition = task.definition) AS holder
@@ -43,8 +43,9 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """One pending task.
 
     is_held: a worker has it whose lease holds; is_lost: one has it whose lease is over. elapsed_s: since it was
-    launched; None before. idle_s: since the last sign of progress. holder: the task that must end before it may start;
-    places: for one of so many of its definition, which are all taken, it waits.
+    launched; None before. idle_s: since the last sign of progress, and less than 0 as long as its start is put off.
+    holder: the task that must end before it may start; places: for one of so many of its definition, which are all
+    taken, it waits.
     """
 
     place: Place

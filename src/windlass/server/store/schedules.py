@@ -9,7 +9,7 @@ import msgspec
 from windlass.server.errors import InvalidRequest, NotFound, shown
 from windlass.server.model.schedule import Fate, Firing, Missed, Overlap, Schedule
 from windlass.server.model.task import uuid_of
-from windlass.server.store.database import Connection, Database, Row
+from windlass.server.store.database import Connection, Database, Row, time_of
 
 _COLUMNS = (
     "id, name, definition, arguments, source_id, cron, time_zone, overlap, missed, next_due, created, modified,"
@@ -127,8 +127,7 @@ class ScheduleStore:
 
     async def now(self, connection: Connection) -> datetime:
         """The database's time at which the caller's transaction began."""
-        at: datetime = await connection.fetchval("SELECT now()")
-        return at
+        return await time_of(connection)
 
     async def update(self, connection: Connection, schedule: Schedule) -> None:
         """Write what changes of a schedule in its life, in the caller's transaction."""

@@ -4,7 +4,7 @@ Owns the writing of both in one statement. The document's form is the codec's bu
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -54,6 +54,11 @@ class TaskStore:
         self._changes = changes
         self._retention = timedelta(days=retention_days)
 
+    @property
+    def retention(self) -> timedelta:
+        """For how long a task is seen."""
+        return self._retention
+
     async def get(self, task_id: str) -> Stored:
         """One task's document. Raises NotFound."""
         rows = await self._database.fetch(sql.GET, self._retention, self._key(task_id))
@@ -91,12 +96,13 @@ class TaskStore:
         priority: Priority = Priority.LOW,
         concurrency: int | None = None,
         waits: bool = False,
+        start_after: datetime | None = None,
     ) -> bool:
         """Add a task in the caller's transaction, who tells of it when that is committed.
 
         holds_source: no other pending task of this definition may hold the same source; where one does,
         nothing is inserted and the answer is False. concurrency: how many tasks of its definition may be under way
-        at once. waits: it starts no sooner than its turn has come.
+        at once. waits: it starts no sooner than its turn has come. start_after: nor sooner than this.
         """
         row = await connection.fetchrow(
             sql.INSERT,
@@ -108,6 +114,7 @@ class TaskStore:
             priority,
             concurrency,
             waits,
+            start_after,
             *audit.values("task.created", after=audit.created(task, audit.NEW_TASK)),
         )
         return row is not None

@@ -9,6 +9,9 @@ from windlass.server.store.life import LIVING
 
 VISIBLE = "created > now() - $1::interval"
 
+IS_TIME = "(start_after IS NULL OR start_after <= now())"
+"""The task is not one whose start was put off until a time that is still to come."""
+
 ROW_COLUMNS = (
     "id",
     "created",
@@ -26,11 +29,11 @@ ROW_COLUMNS = (
 INSERT = f"""
 WITH made AS (
     INSERT INTO task ({", ".join(ROW_COLUMNS)}, execution, holds_source, arguments, max_attempts, priority,
-        concurrency, waits)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+        concurrency, waits, start_after)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
     ON CONFLICT (source_id, definition) WHERE completion_status IS NULL AND holds_source DO NOTHING
     RETURNING id
-), noted AS ({note_each("made", first=19)})
+), noted AS ({note_each("made", first=20)})
 SELECT id FROM made
 """
 
@@ -81,11 +84,11 @@ SELECT count(*) FROM deleted
 """
 
 # One whose lease ran out is the sweeper's first: it counts the attempt that was lost, and says so.
-STARTABLE = """
+STARTABLE = f"""
 SELECT document, version, epoch, node, attempts, max_attempts, arguments, checkpoint
 FROM task
 WHERE id = $1 AND execution = 'worker' AND completion_status IS NULL AND NOT cancel_requested AND NOT waits
-  AND node IS NULL
+  AND node IS NULL AND {IS_TIME}
 """
 
 START = f"""
@@ -169,10 +172,10 @@ LIMIT 100
 DOCUMENT = "SELECT document FROM task WHERE id = $1"
 
 # In the order of the index of pending tasks; one that is gone meanwhile begins the round anew.
-WAITING = """
+WAITING = f"""
 SELECT id, epoch, cancel_requested, priority FROM task
 WHERE completion_status IS NULL AND execution = 'worker' AND node IS NULL
-  AND (NOT waits OR cancel_requested) AND modified < now() - $1::interval
+  AND (NOT waits AND {IS_TIME} OR cancel_requested) AND modified < now() - $1::interval
   AND (created, id) > (coalesce((SELECT created FROM task WHERE id = $2), '-infinity'), $2)
 ORDER BY created, id
 LIMIT 500

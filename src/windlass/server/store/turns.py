@@ -1,7 +1,8 @@
 """Tasks that wait for their turn: for the source that another one works on, or for a place in their definition.
 
-A task waits in the database, not in the queue, and is admitted once: from then on it holds the source, or one of
-its definition's places, until it ends. Who admits holds a lock on the line, so that there are never too many.
+A task waits in the database, not in the queue, and is admitted once, no sooner than its start was put off to: from then
+on it holds the source, or one of its definition's places, until it ends. Who admits holds a lock on the line, so that
+there are never too many.
 """
 
 from contextlib import suppress
@@ -13,11 +14,12 @@ from windlass.server.model.definition import type_of
 from windlass.server.model.task import Task
 from windlass.server.store.database import Connection, Database
 from windlass.server.store.leases import Waiting, waiting_of
+from windlass.server.store.tasks_sql import IS_TIME
 
 _LOCKS = 0x5455524E  # The class of the advisory locks on lines.
 
-_FOR_SOURCE = "completion_status IS NULL AND waits AND concurrency IS NULL"
-_FOR_PLACE = "completion_status IS NULL AND waits AND concurrency IS NOT NULL"
+_FOR_SOURCE = f"completion_status IS NULL AND waits AND concurrency IS NULL AND {IS_TIME}"
+_FOR_PLACE = f"completion_status IS NULL AND waits AND concurrency IS NOT NULL AND {IS_TIME}"
 _LOOKED_AT = 1_000  # What waits for places is looked at no further than there can be places.
 
 # The lines are read off the indexes one by one, however many wait in each.
