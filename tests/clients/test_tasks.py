@@ -70,7 +70,8 @@ def test_the_environment_tells_a_client_all_it_needs(installation, process, user
 
 @clients_with("list")
 def test_a_client_lists_the_tasks_of_its_version(installation, client, no_tasks):
-    ended, pending = installation.add_task(CompletionStatus.WARNING), installation.add_task()
+    a_moment_ago = now() - timedelta(seconds=1)  # Tasks of one millisecond are listed in any order.
+    ended, pending = installation.add_task(CompletionStatus.WARNING, created=a_moment_ago), installation.add_task()
 
     listed = client.call("list")
 
