@@ -22,14 +22,13 @@ DEPTH_AT_MOST = 64
 _INTEGERS = range(-(2**63), 2**63)
 _INTEGER_DIGITS = 20
 
-# What may precede the first escape that stands for U+0000 or for half of a surrogate pair. The groups are
-# possessive: nothing is tried twice, so the time is linear.
-_WHOLE_CHARACTERS = re.compile(
-    r"""(?: [^\\]++
-          | \\ [^u]
-          | \\u (?! 0000 | [dD][89a-fA-F] )
-          | \\u [dD][89abAB][0-9a-fA-F]{2} \\u [dD][c-fC-F][0-9a-fA-F]{2}
-        )*+""",
+# Each escape, whole pairs of surrogates first; `broken` for U+0000 and for half of a pair. None is longer than
+# twelve characters and nothing is repeated, so the time is linear.
+_ESCAPE = re.compile(
+    r"""\\u [dD][89abAB][0-9a-fA-F]{2} \\u [dD][c-fC-F][0-9a-fA-F]{2}
+      | (?P<broken> \\u (?: 0000 | [dD][89a-fA-F] ) )
+      | \\ .
+    """,
     re.VERBOSE | re.DOTALL,
 )
 
@@ -97,12 +96,12 @@ def _refuse_broken_characters(text: str) -> None:
     # Characters that are not escaped need no look: UTF-8 has no surrogates, and JSON no bare U+0000.
     if "\\u" not in text:
         return
-    whole = _WHOLE_CHARACTERS.match(text)
-    end = whole.end() if whole else 0
-    if not text.startswith("\\u", end):
-        return  # At the end of the text, or at a lone backslash, which the decoder refuses.
-    line, column = text.count("\n", 0, end) + 1, end - text.rfind("\n", 0, end)
-    if text.startswith("0000", end + 2):
+    broken = next((escape for escape in _ESCAPE.finditer(text) if escape["broken"]), None)
+    if broken is None:
+        return
+    start = broken.start()
+    line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+    if text.startswith("0000", start + 2):
         raise InvalidRequest(
             "The body holds the character U+0000 at line {line}, column {column}; it cannot be kept.",
             is_syntax=True,
@@ -112,7 +111,7 @@ def _refuse_broken_characters(text: str) -> None:
     raise InvalidRequest(
         "The body holds {escape} at line {line}, column {column}, which is half of a surrogate pair.",
         is_syntax=True,
-        escape=text[end : end + 6],
+        escape=text[start : start + 6],
         line=line,
         column=column,
     )
